@@ -1,0 +1,234 @@
+"""How a kernel's door is made: its arguments as a block of words, its entry point, and its place in Numba's cache.
+
+This is the only file that speaks LLVM to Numba's typing. It knows nothing of what the kernels compute.
+"""
+
+import hashlib
+import types as python_types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import cfunc, njit, prange, types
+from numba.core import errors
+from numba.core.dispatcher import Dispatcher
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
+
+_INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
+_ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)
+_LOOP = ir.FunctionType(ir.VoidType(), [_INT64] * 4)  # loop(entry, block, n, chunks)
+
+
+def _caller(function_type: ir.FunctionType):
+    """An intrinsic that calls the function of this type at an address."""
+    count = len(function_type.args)
+
+    def codegen(context, builder, signature, arguments):
+        address, *values = (builder.extract_value(arguments[0], i) for i in range(count + 1))
+        builder.call(builder.inttoptr(address, function_type.as_pointer()), values)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def call(typing, words):
+        return types.void(types.UniTuple(types.intp, count + 1)), codegen
+
+    return call
+
+
+_call_entry, _call_loop = _caller(_ENTRY), _caller(_LOOP)
+
+
+@njit(parallel=True, cache=True)
+def _share(entry, block, n, chunks):
+    for chunk in prange(chunks):
+        _call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+
+
+@njit(cache=True)
+def _repeat(entry, block, n, chunks):
+    for chunk in range(chunks):
+        _call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+
+
+def _share_loop(entry, block, n, chunks):
+    _share(entry, block, n, chunks)
+
+
+def _repeat_loop(entry, block, n, chunks):
+    _repeat(entry, block, n, chunks)
+
+
+_loops: dict[bool, Any] = {}  # keeps the compiled loops alive
+
+
+def loop_address(parallel: bool) -> int:
+    """Address of `loop(entry, block, n, chunks)`, over several threads or in the calling one."""
+    if parallel not in _loops:
+        if parallel:  # a cached cfunc that reaches a parallel function crashes unless the threads already run
+            from numba.np.ufunc.parallel import _launch_threads
+
+            _launch_threads()
+        signature = types.void(types.intp, types.intp, types.intp, types.intp)
+        _loops[parallel] = cfunc(signature, cache=True)(_share_loop if parallel else _repeat_loop)
+    return _loops[parallel].address
+
+
+def _words_of(kind: types.Type) -> int:
+    if isinstance(kind, types.Array):
+        if kind.layout != "C":
+            raise errors.TypingError(f"a kernel takes C-ordered arrays, not {kind}")
+        return 1 + kind.ndim
+    if isinstance(kind, types.Float | types.Integer | types.Boolean):
+        return 1
+    raise errors.TypingError(f"a kernel takes arrays and numbers, not {kind}")
+
+
+def _writable(kind: types.Type) -> types.Type:
+    return kind.copy(readonly=False) if isinstance(kind, types.Array) else kind
+
+
+def _pack(context, builder, kind, value, block, word) -> None:
+    """Store one argument in the block, from `word` on."""
+
+    def put(stored, at):
+        builder.store(stored, builder.gep(block, [ir.Constant(_INT64, at)]))
+
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        put(builder.ptrtoint(array.data, _INT64), word)
+        for d in range(kind.ndim):
+            put(builder.extract_value(array.shape, d), word + 1 + d)
+    elif isinstance(kind, types.Float):
+        put(builder.bitcast(context.cast(builder, value, kind, types.float64), _INT64), word)
+    else:
+        put(context.cast(builder, value, kind, types.int64), word)
+
+
+def _unpack(context, builder, kind, target, block, word):
+    """Load one argument from the block as the type the kernel was compiled for."""
+
+    def get(at):
+        return builder.load(builder.gep(block, [ir.Constant(_INT64, at)]))
+
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder)
+        element = context.get_data_type(kind.dtype)
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(element))
+        shape = [get(word + 1 + d) for d in range(kind.ndim)]
+        strides, step = [], itemsize
+        for extent in reversed(shape):
+            strides.insert(0, step)
+            step = builder.mul(step, extent)
+        data = builder.inttoptr(get(word), element.as_pointer())
+        populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+        return array._getvalue()
+    if isinstance(kind, types.Float):
+        return context.cast(builder, builder.bitcast(get(word), _FLOAT64), types.float64, target)
+    return context.cast(builder, get(word), types.int64, target)
+
+
+def _entry_point(context, module, core, kinds, signature) -> ir.Function:
+    """The function `entry(block, low, high)`: unpack the arguments, run the kernel."""
+    function = ir.Function(module, _ENTRY, name=module.get_unique_name("minidl_entry"))
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    block, low, high = function.args
+    block = builder.inttoptr(block, _INT64.as_pointer())
+    word, values = 0, []
+    for kind, target in zip(kinds, signature.args, strict=False):
+        values.append(_unpack(context, builder, kind, target, block, word))
+        word += _words_of(kind)
+    context.get_function(core, signature)
+    compiled = core.dispatcher.overloads[signature.args]
+    context.active_code_library.add_linking_library(compiled.library)
+    context.call_internal_no_propagate(builder, compiled.fndesc, signature, [*values, low, high])
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def _enter(typing, core, block, arguments):
+    """Write `arguments` into `block` and answer the address of the entry point, which is made here."""
+    kinds = tuple(_writable(kind) for kind in arguments)
+    if sum(map(_words_of, kinds)) > BLOCK_WORDS:
+        raise errors.TypingError(f"a kernel's arguments take at most {BLOCK_WORDS} words")
+    signature = core.get_call_type(typing, (*kinds, types.intp, types.intp), {})
+
+    def codegen(context, builder, _, values):
+        packed, word = builder.inttoptr(values[1], _INT64.as_pointer()), 0
+        for i, kind in enumerate(arguments):
+            _pack(context, builder, kind, builder.extract_value(values[2], i), packed, word)
+            word += _words_of(kind)
+        return builder.ptrtoint(_entry_point(context, builder.module, core, kinds, signature), _INT64)
+
+    return types.intp(core, types.intp, arguments), codegen
+
+
+_TEMPLATE = """def {name}(loop, block, n, chunks, {parameters}):
+    address = block.ctypes.data
+    entry = _enter(core, address, ({parameters},))
+    if chunks == 1:
+        _call_entry((entry, address, 0, n))
+    else:
+        _call_loop((loop, entry, address, n, chunks))
+    return entry
+"""
+
+
+def make_door(function: Callable[..., None]) -> Callable[..., int]:
+    """The jitted function `door(loop, block, n, chunks, *arguments)` that runs `function` over `[0, n)`."""
+    code = function.__code__
+    parameters = ", ".join(code.co_varnames[: code.co_argcount - 2])
+    core = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    name = f"door_{function.__name__}_{fingerprint(function)}"
+    space: dict[str, Any] = {"core": core, "_enter": _enter, "_call_entry": _call_entry, "_call_loop": _call_loop}
+    space["__name__"] = function.__module__
+    source = _TEMPLATE.format(name=name, parameters=parameters)
+    exec(compile(source, code.co_filename, "exec"), space)
+    try:
+        return njit(cache=True, no_cfunc_wrapper=True)(space[name])
+    except RuntimeError:  # no source file, so nowhere to keep the code: compiled anew in each process
+        return njit(no_cfunc_wrapper=True)(space[name])
+
+
+def fingerprint(function: Callable) -> str:
+    """Twelve hexadecimal digits of all that decides a kernel's machine code, as Numba's cache sees only its file.
+
+    Numba's on-disk cache does not notice a change in another file, in a global or in a closure; the digits stand in
+    the door's name, so a change makes a new entry.
+    """
+    digest = hashlib.sha256()
+    _feed(digest, function, set())
+    return digest.hexdigest()[:12]
+
+
+def _feed(digest, value: Any, seen: set[int]) -> None:
+    if isinstance(value, Dispatcher):
+        value = value.py_func
+    if isinstance(value, python_types.FunctionType):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        _feed(digest, value.__code__, seen)
+        for cell in value.__closure__ or ():
+            _feed(digest, cell.cell_contents, seen)
+        for name in value.__code__.co_names:
+            if name in value.__globals__:
+                digest.update(name.encode())
+                _feed(digest, value.__globals__[name], seen)
+    elif isinstance(value, python_types.CodeType):
+        digest.update(value.co_code + repr((value.co_names, value.co_varnames)).encode())
+        for constant in value.co_consts:
+            _feed(digest, constant, seen)
+    elif isinstance(value, np.ndarray):
+        digest.update(value.tobytes())
+    elif isinstance(value, python_types.ModuleType):
+        digest.update(value.__name__.encode())
+    elif isinstance(value, bool | int | float | str | bytes | tuple | frozenset | np.generic | type(None)):
+        digest.update(repr(value).encode())
+    else:  # an intrinsic, a type: its name is all that can be said of it
+        digest.update(getattr(value, "__qualname__", type(value).__qualname__).encode())

@@ -1,0 +1,162 @@
+"""The one door every kernel call goes through: `@kernel`, `launch` and the parallel loop.
+
+A kernel is a serial loop over a range `[low, high)` of plain C-ordered arrays. Its *door* is one small generated
+function that packs the arguments into a block of 64-bit words and makes, in the same machine-code module, the entry
+point `void entry(block, low, high)` that unpacks them and runs the kernel. An entry point is an address, so one compiled
+loop runs any kernel, on one thread or on several.
+
+How a range is cut depends on the work alone, never on the number of threads, and one thread runs the same chunks: a
+result has the same bits on any number of threads.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import config
+
+from . import door
+
+SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
+CHUNK = 1 << 13  # elements a chunk holds at least, in work that is shared
+MOST_CHUNKS = 64
+
+if config.THREADING_LAYER == "default":  # OpenMP wakes its threads in a microsecond; workqueue takes a hundred
+    config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+class Kernel:
+    """A serial loop over a range, compiled at its first launch for the types it meets there.
+
+    The function's last two parameters are `low` and `high`; the others are arrays, or scalars annotated `float`
+    or `int`. It allocates nothing, starts no threads and trusts its caller: the op checks before it launches.
+    """
+
+    def __init__(self, function: Callable[..., None]):
+        parameters = list(inspect.signature(function).parameters.values())
+        if [p.name for p in parameters[-2:]] != ["low", "high"]:
+            raise TypeError(
+                f"kernel {function.__name__}: expected its last two parameters to be 'low' and 'high', "
+                f"got {tuple(p.name for p in parameters)}; a kernel is a loop over the range [low, high)"
+            )
+        scalars = {float: float, int: int, "float": float, "int": int}
+        self.function = function
+        self.name = function.__name__
+        self.names = tuple(p.name for p in parameters[:-2])
+        self.scalars = tuple((i, scalars[p.annotation]) for i, p in enumerate(parameters) if p.annotation in scalars)
+        self.door: Callable[..., int] | None = None
+        self.__doc__ = function.__doc__
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}({', '.join(self.names)})>"
+
+
+def kernel(function: Callable[..., None]) -> Kernel:
+    """Make a function of `(arrays and scalars..., low, high)` a kernel for `launch`.
+
+    >>> @kernel
+    ... def double(x, y, low, high):
+    ...     x, y = x[low:high], y[low:high]  # slice, then count from 0: the loop is then vectorised
+    ...     for i in range(len(x)):
+    ...         y[i] = x[i] + x[i]
+    >>> x, y = np.ones(3), np.empty(3)
+    >>> launch(double, 3, x, y)
+    >>> y
+    array([2., 2., 2.])
+    """
+    return Kernel(function)
+
+
+def chunks_of(n: int, work: int) -> int:
+    """How many chunks a range of `n` items is cut into: a function of the size alone."""
+    if work < SHARE_FROM:
+        return 1
+    return min(MOST_CHUNKS, n, max(2, work // CHUNK))
+
+
+def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> None:
+    """Run `kernel` over the range `[0, n)`; `work` is about how many elements it touches (by default `n`).
+
+    Raises:
+        TypeError: an array is not C-ordered, or an argument is neither an array nor a scalar.
+    """
+    if n <= 0:
+        return
+    if kernel.scalars:
+        arguments = _coerced(kernel, arguments)
+    chunks = chunks_of(n, n if work is None else work)
+    if config.DISABLE_JIT:
+        _interpret(kernel.function, n, chunks, arguments)
+        return
+    run = kernel.door or _open(kernel)
+    try:
+        run(_loop, _block, n, chunks, *arguments)
+    except numba.TypingError as error:
+        raise TypeError(_complaint(kernel, arguments)) from error
+
+
+def _coerced(kernel: Kernel, arguments: tuple) -> tuple:
+    """Give every scalar the one type its annotation names, so that `lr=1` compiles nothing anew."""
+    coerced = list(arguments)
+    for position, kind in kernel.scalars:
+        coerced[position] = kind(coerced[position])
+    return tuple(coerced)
+
+
+def _interpret(function: Callable[..., None], n: int, chunks: int, arguments: tuple) -> None:
+    """The same chunks in plain Python, for coverage, debugging and reading along (NUMBA_DISABLE_JIT=1)."""
+    for chunk in range(chunks):
+        function(*arguments, n * chunk // chunks, n * (chunk + 1) // chunks)
+
+
+def _complaint(kernel: Kernel, arguments: tuple) -> str:
+    for name, argument in zip(kernel.names, arguments, strict=False):
+        if not isinstance(argument, np.ndarray | int | float):
+            return f"kernel {kernel.name}: expected an array or a number as '{name}', got {type(argument).__name__}"
+        if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
+            return (
+                f"kernel {kernel.name}: expected a C-ordered array as '{name}', got shape {argument.shape} with strides "
+                f"{argument.strides}; pass dense(...) of it"
+            )
+    shapes = ", ".join(f"{n}: {numba.typeof(a)}" for n, a in zip(kernel.names, arguments, strict=False))
+    return f"kernel {kernel.name}({', '.join(kernel.names)}) cannot be compiled for ({shapes}); see the error above"
+
+
+_block = np.zeros(door.BLOCK_WORDS, np.int64)
+_loop = 0  # address of the loop over chunks; 0 until the first launch
+
+
+def _open(kernel: Kernel) -> Callable[..., int]:
+    global _loop
+    if not _loop:
+        _loop = door.loop_address(parallel=True)
+    kernel.door = door.make_door(kernel.function)
+    return kernel.door
+
+
+def _after_fork() -> None:
+    # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
+    global _loop
+    if _loop:
+        _loop = door.loop_address(parallel=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def set_num_threads(n: int) -> None:
+    """Use `n` threads for the kernels; results do not depend on it.
+
+    Raises:
+        ValueError: `n` is below 1 or above what Numba was started with (`NUMBA_NUM_THREADS`).
+    """
+    if not isinstance(n, int) or not 1 <= n <= config.NUMBA_NUM_THREADS:
+        raise ValueError(
+            f"set_num_threads: expected a whole number from 1 to {config.NUMBA_NUM_THREADS}, got {n!r}; "
+            "set NUMBA_NUM_THREADS before starting Python for more"
+        )
+    numba.set_num_threads(n)

@@ -1,0 +1,52 @@
+"""Where arrays lie in memory: C order, except that images are NCHW in shape and channels-last in memory.
+
+The order of every 4-D array is N, H, W, C: a pixel's channels lie side by side, so a batch of images is a matrix of
+(N*H*W) rows and C channels, for a kernel the same as a batch of feature vectors. Convolution weights
+(out, in, kh, kw) are 4-D and follow the same rule. NumPy loses the order in many places (`copy`, `take`, `pad`, any
+mix with an array in C order), so ops call `dense` on what comes in, upstream gradients included.
+"""
+
+import numpy as np
+
+
+def dense(x: np.ndarray) -> np.ndarray:
+    """`x` itself if it lies in canonical order without gaps, else a copy that does."""
+    if x.ndim != 4:
+        return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    images = x.transpose(0, 2, 3, 1)
+    return x if images.flags.c_contiguous else np.ascontiguousarray(images).transpose(0, 3, 1, 2)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """The memory of a dense array as one row."""
+    return x.reshape(-1) if x.ndim != 4 else x.transpose(0, 2, 3, 1).reshape(-1)
+
+
+def rows(x: np.ndarray) -> np.ndarray:
+    """A dense array (N, C) or (N, C, H, W) as a matrix (rows, channels)."""
+    return x if x.ndim == 2 else x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def images(x: np.ndarray) -> np.ndarray:
+    """A dense array (N, C, H, W) as the C-ordered array (N, H, W, C) over the same memory."""
+    return x.transpose(0, 2, 3, 1)
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array in canonical order."""
+    if len(shape) != 4:
+        return np.empty(shape, dtype)
+    n, c, h, w = shape
+    return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+def empty_like(x: np.ndarray) -> np.ndarray:
+    """An uninitialised array of the shape and dtype of `x`, in canonical order."""
+    return empty(x.shape, x.dtype)
+
+
+def zeros_like(x: np.ndarray) -> np.ndarray:
+    """An array of zeros of the shape and dtype of `x`, in canonical order."""
+    out = empty(x.shape, x.dtype)
+    out[...] = 0
+    return out

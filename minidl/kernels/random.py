@@ -1,0 +1,37 @@
+"""Philox4x32-10, a counter-based generator: its n-th number is a function of the key and of n alone.
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011), section 3.3.
+All arithmetic is on 64-bit words that hold 32-bit values, so that no product overflows.
+"""
+
+import numpy as np
+from numba import njit
+
+from .launch import kernel
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_MULTIPLY_0, _MULTIPLY_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+
+
+@njit
+def philox(seed, stream, counter):
+    """Four 32-bit words, in 64-bit integers, for a 64-bit seed, stream and counter."""
+    c0, c1 = counter & _LOW, counter >> _HALF
+    c2, c3 = stream & _LOW, stream >> _HALF
+    k0, k1 = seed & _LOW, seed >> _HALF
+    for _ in range(10):
+        p0, p1 = _MULTIPLY_0 * c0, _MULTIPLY_1 * c2
+        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _LOW, (p0 >> _HALF) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL_0) & _LOW, (k1 + _WEYL_1) & _LOW
+    return c0, c1, c2, c3
+
+
+@kernel
+def random_bits(out, seed: int, stream: int, position: int, low, high):
+    """out[i, 0..3] = the four words at counter position + i."""
+    for i in range(low, high):
+        a, b, c, d = philox(np.uint64(seed), np.uint64(stream), np.uint64(position + i))
+        row = out[i]
+        row[0], row[1], row[2], row[3] = a, b, c, d

@@ -1,0 +1,102 @@
+"""Finding out that an array which backward still needs was changed in place.
+
+A change through minidl (an optimizer's step, `load_state_dict`, `x[i] = ...`, `x.data -= ...`) is noted on the tensor.
+A change through an ndarray is only possible where the user holds the ndarray: such memory is *exposed* (its `.data` was
+read, or it came in as an ndarray), and its fingerprint is taken when an op uses it and compared in backward. Memory
+that never left minidl costs nothing.
+"""
+
+import itertools
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .kernels.launch import launch
+from .kernels.layout import dense, flat
+from .kernels.pointwise import word_sums
+
+if TYPE_CHECKING:
+    from .autograd import Node, Tensor
+
+serials = itertools.count(1)  # one count for recorded ops, changes and exposures: it says which came first
+_BLOCK = 4096  # words; place * word then fits 64 bits without wrapping
+_latest = 0  # serial of the latest change or exposure
+
+
+def fingerprint(array: np.ndarray) -> int:
+    """A number that changes when an element of the array does."""
+    memory = flat(dense(array))
+    if memory.nbytes % 4:
+        return hash(memory.tobytes())
+    words = memory.view(np.uint32)
+    out = np.empty(-(-words.size // _BLOCK), np.uint64)
+    launch(word_sums, out.size, words, out, _BLOCK, work=words.size)
+    return hash(out.tobytes())
+
+
+def root_of(tensor: "Tensor") -> "Tensor":
+    """The tensor whose memory this one shows: a view's first ancestor, or the tensor itself."""
+    return tensor if tensor._base is None else tensor._base
+
+
+def note_change(tensor: "Tensor") -> None:
+    """Note that the tensor's array is changed in place."""
+    global _latest
+    _latest = root_of(tensor)._changed = next(serials)
+
+
+def expose(tensor: "Tensor") -> None:
+    """Note that from now on the array may be changed behind minidl's back."""
+    global _latest
+    root = root_of(tensor)
+    if not root._exposed:
+        root._exposed = True
+        _latest = next(serials)
+        if root._used:
+            root._fingerprint = fingerprint(root._array)
+
+
+def fingerprints(inputs: tuple["Tensor | None", ...]) -> tuple[int | None, ...]:
+    """Of each input that is exposed, as an op is recorded."""
+    return tuple(None if t is None or not root_of(t)._exposed else fingerprint(root_of(t)._array) for t in inputs)
+
+
+def verify(node: "Node") -> None:
+    """Refuse to run a pullback whose captured arrays were changed since they were captured.
+
+    Raises:
+        ValueError: one was.
+    """
+    if node.prints is None and _latest < node.serial:
+        return
+    for position, tensor in enumerate(node.inputs):
+        if tensor is not None and _changed(node, position, root_of(tensor)):
+            source = tensor.node.pullback if tensor.node is not None else None
+            if _captures(node.pullback, root_of(tensor)._array) or _captures(source, root_of(tensor)._array):
+                raise ValueError(
+                    f"backward: an array that the gradient of {node.name} needs was changed in place after use: input "
+                    f"{position} of shape {tensor.shape}; call backward() before changing it, or change a copy"
+                )
+
+
+def _changed(node: "Node", position: int, root: "Tensor") -> bool:
+    if root._changed > node.serial:
+        return True
+    if not root._exposed:
+        return False
+    then = node.prints[position] if node.prints is not None else None
+    then = root._fingerprint if then is None else then
+    return then is not None and fingerprint(root._array) != then
+
+
+def _captures(value: Any, array: np.ndarray) -> bool:
+    """Whether a pullback can still read the array: what it needs are its captured locals."""
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return any(_captures(v, array) for v in (*cells, *(value.__defaults__ or ())))
+    if isinstance(value, np.ndarray):
+        return np.may_share_memory(value, array)
+    if isinstance(value, list | tuple):
+        return any(_captures(v, array) for v in value)
+    return not isinstance(value, int | float | str | bool | np.generic | np.dtype | slice | type(None) | type)

@@ -1,0 +1,73 @@
+"""Activations, element by element. What the backward pass needs is the output, except where said otherwise."""
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from ..kernels import pointwise
+from ..kernels.launch import Kernel, launch
+from ..kernels.layout import dense, empty_like, flat
+from .checks import check_float
+
+Rule = tuple[np.ndarray, Pullback | None]
+
+
+def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, cost: int, *options: float) -> Rule:
+    """y = f(x) and dx = f'(y) * dy by two kernels; `cost` is an element's, in units of one multiplication."""
+    x = dense(x)
+    y = empty_like(x)
+    launch(forward, y.size, flat(x), flat(y), *options, work=cost * y.size)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = empty_like(y)
+        launch(backward, y.size, flat(y), flat(dense(dy)), flat(dx), *options)
+        return dx
+
+    return y, pullback
+
+
+@op
+def relu(x: np.ndarray) -> Rule:
+    """max(x, 0), with gradient 0 at 0.
+
+    Shape: any, to the same.
+    Raises: TypeError: x is not float32 or float64.
+    Source: Nair & Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
+    """
+    check_float("relu", x=x)
+    return _elementwise(pointwise.relu_forward, pointwise.relu_backward, x, 1)
+
+
+@op
+def leaky_relu(x: np.ndarray, *, negative_slope: float = 0.01) -> Rule:
+    """x where x > 0, negative_slope * x elsewhere.
+
+    Shape: any, to the same.
+    Raises: TypeError: x is not float32 or float64. ValueError: the slope is negative.
+    Source: Maas, Hannun & Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013).
+    """
+    check_float("leaky_relu", x=x)
+    if not negative_slope >= 0:  # with a negative slope the output's sign would not tell the input's
+        raise ValueError(f"leaky_relu: expected negative_slope >= 0, got {negative_slope}")
+    return _elementwise(pointwise.leaky_relu_forward, pointwise.leaky_relu_backward, x, 1, negative_slope)
+
+
+@op
+def tanh(x: np.ndarray) -> Rule:
+    """(e^x - e^-x) / (e^x + e^-x); gradient 1 - y^2.
+
+    Shape: any, to the same.
+    Raises: TypeError: x is not float32 or float64.
+    """
+    check_float("tanh", x=x)
+    return _elementwise(pointwise.tanh_forward, pointwise.tanh_backward, x, 16)
+
+
+@op
+def sigmoid(x: np.ndarray) -> Rule:
+    """1 / (1 + e^-x); gradient y (1 - y).
+
+    Shape: any, to the same.
+    Raises: TypeError: x is not float32 or float64.
+    """
+    check_float("sigmoid", x=x)
+    return _elementwise(pointwise.sigmoid_forward, pointwise.sigmoid_backward, x, 16)

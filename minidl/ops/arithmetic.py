@@ -1,0 +1,153 @@
+"""Arithmetic with broadcasting, comparisons and choice. The engine undoes the broadcasting of the gradients."""
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from .checks import check_broadcast, check_float, check_same_dtype
+
+Rule = tuple[np.ndarray, Pullback | None]
+
+
+def _check(name: str, x: np.ndarray, y: np.ndarray) -> None:
+    check_same_dtype(name, x, y)
+    if x.shape != y.shape:
+        check_broadcast(name, x, y)
+
+
+@op
+def add(x: np.ndarray, y: np.ndarray) -> Rule:
+    """x + y, element by element, with broadcasting."""
+    _check("add", x, y)
+    return x + y, lambda dz: (dz, dz)
+
+
+@op
+def subtract(x: np.ndarray, y: np.ndarray) -> Rule:
+    """x - y, element by element, with broadcasting."""
+    _check("subtract", x, y)
+    return x - y, lambda dz: (dz, -dz)
+
+
+@op
+def multiply(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+    """x * y, element by element, with broadcasting."""
+    _check("multiply", x, y)
+    return x * y, lambda dz: (dz * y if needs[0] else None, dz * x if needs[1] else None)
+
+
+@op
+def divide(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+    """x / y, element by element, with broadcasting."""
+    _check("divide", x, y)
+    check_float("divide", x=x, y=y)
+    return x / y, lambda dz: (dz / y if needs[0] else None, -dz * x / (y * y) if needs[1] else None)
+
+
+@op
+def power(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+    """x ** y, element by element, with broadcasting; the gradient in `y` is 0 where x is 0."""
+    _check("power", x, y)
+    check_float("power", x=x, y=y)
+    z = x**y
+
+    def pullback(dz: np.ndarray) -> tuple:
+        # where y is 0 the power is constant, and 0 * 0 ** -1 would be NaN
+        dx = dz * np.where(y == 0, x.dtype.type(0), y * np.where(y == 0, x.dtype.type(1), x) ** (y - 1))
+        dy = dz * z * np.log(np.where(x > 0, x, x.dtype.type(1))) if needs[1] else None
+        return dx, dy
+
+    return z, pullback
+
+
+@op
+def negative(x: np.ndarray) -> Rule:
+    """-x."""
+    check_float("negative", x=x)
+    return -x, lambda dy: -dy
+
+
+@op
+def absolute(x: np.ndarray) -> Rule:
+    """|x|; its gradient at 0 is 0."""
+    check_float("absolute", x=x)
+    return np.abs(x), lambda dy: dy * np.sign(x)
+
+
+@op
+def exp(x: np.ndarray) -> Rule:
+    """e ** x."""
+    check_float("exp", x=x)
+    y = np.exp(x)
+    return y, lambda dy: dy * y
+
+
+@op
+def log(x: np.ndarray) -> Rule:
+    """The natural logarithm: NaN below 0, -inf at 0."""
+    check_float("log", x=x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.log(x)
+    return y, lambda dy: dy / x
+
+
+@op
+def sqrt(x: np.ndarray) -> Rule:
+    """The square root: NaN below 0."""
+    check_float("sqrt", x=x)
+    with np.errstate(invalid="ignore"):
+        y = np.sqrt(x)
+    return y, lambda dy: dy / (y + y)
+
+
+@op
+def maximum(x: np.ndarray, y: np.ndarray) -> Rule:
+    """The larger of x and y, element by element; where they are equal each gets half the gradient, as in PyTorch."""
+    _check("maximum", x, y)
+    check_float("maximum", x=x, y=y)
+    return np.maximum(x, y), lambda dz: _to_winner(dz, x, y)
+
+
+@op
+def minimum(x: np.ndarray, y: np.ndarray) -> Rule:
+    """The smaller of x and y, element by element; where they are equal each gets half the gradient, as in PyTorch."""
+    _check("minimum", x, y)
+    check_float("minimum", x=x, y=y)
+    return np.minimum(x, y), lambda dz: _to_winner(dz, -x, -y)
+
+
+def _to_winner(dz: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    half, one = x.dtype.type(0.5), x.dtype.type(1)
+    share = np.where(x == y, half, (x > y).astype(x.dtype))
+    return dz * share, dz * (one - share)
+
+
+@op
+def where(condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> Rule:
+    """x where the condition holds, y elsewhere, with broadcasting.
+
+    Raises:
+        TypeError: the condition is not boolean.
+    """
+    if condition.dtype != np.bool_:
+        raise TypeError(f"where: expected a boolean condition, got {condition.dtype}; compare, such as x > 0")
+    check_same_dtype("where", x, y)
+    check_broadcast("where", condition, x, y)
+    zero = x.dtype.type(0)
+    return np.where(condition, x, y), lambda dz: (None, np.where(condition, dz, zero), np.where(condition, zero, dz))
+
+
+def _comparison(name: str, compare: np.ufunc):
+    def rule(x: np.ndarray, y: np.ndarray) -> Rule:
+        check_broadcast(name, x, y)
+        return compare(x, y), None
+
+    rule.__name__, rule.__doc__ = name, f"Element by element, a boolean tensor: `numpy.{name}` with broadcasting."
+    return op(rule)
+
+
+equal = _comparison("equal", np.equal)
+not_equal = _comparison("not_equal", np.not_equal)
+less = _comparison("less", np.less)
+less_equal = _comparison("less_equal", np.less_equal)
+greater = _comparison("greater", np.greater)
+greater_equal = _comparison("greater_equal", np.greater_equal)

@@ -1,0 +1,173 @@
+"""The same elements in another shape, order or selection."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from ..kernels.layout import dense
+from ..tensor import Tensor
+from .checks import check_dim, check_same_dtype
+
+Rule = tuple[np.ndarray, Pullback | None]
+
+
+@op
+def reshape(x: np.ndarray, *, shape: Sequence[int]) -> Rule:
+    """The elements, in C order of the shape as the user sees it, in another shape; one extent may be -1.
+
+    Raises:
+        ValueError: the counts of elements differ, or a size is negative.
+    """
+    shape, before = tuple(shape), x.shape
+    known = math.prod(extent for extent in shape if extent != -1)
+    fits = known and x.size % known == 0 if shape.count(-1) == 1 else known == x.size
+    if not fits or min(shape, default=0) < -1 or shape.count(-1) > 1:
+        raise ValueError(f"reshape: expected a shape of {x.size} elements (one extent may be -1), got {shape}")
+    return x.reshape(shape), lambda dy: dy.reshape(before)
+
+
+def flatten(x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions `start_dim` to `end_dim` as one, in PyTorch's order of features.
+
+    Raises:
+        ValueError: a dimension does not exist, or the first comes after the last.
+    """
+    shape = x.shape
+    start, end = check_dim("flatten", start_dim, len(shape)), check_dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise ValueError(f"flatten: expected start_dim <= end_dim, got {start_dim} and {end_dim} for shape {shape}")
+    return reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def squeeze(x: Tensor, *, dim: int | None = None) -> Tensor:
+    """Without the dimensions of extent 1, or without `dim` if its extent is 1."""
+    at = range(x.ndim) if dim is None else (check_dim("squeeze", dim, x.ndim),)
+    return reshape(x, shape=[extent for d, extent in enumerate(x.shape) if extent != 1 or d not in at])
+
+
+def unsqueeze(x: Tensor, *, dim: int) -> Tensor:
+    """With a dimension of extent 1 inserted at `dim`."""
+    shape = list(x.shape)
+    shape.insert(check_dim("unsqueeze", dim, x.ndim + 1), 1)
+    return reshape(x, shape=shape)
+
+
+@op
+def permute(x: np.ndarray, *, dims: Sequence[int]) -> Rule:
+    """The dimensions in another order.
+
+    Raises:
+        ValueError: `dims` does not name each dimension once.
+    """
+    axes = [check_dim("permute", d, x.ndim) for d in dims]
+    if sorted(axes) != list(range(x.ndim)):
+        raise ValueError(f"permute: expected each of {x.ndim} dimensions once, got dims={tuple(dims)}")
+    back = np.argsort(axes)
+    return x.transpose(axes), lambda dy: dy.transpose(back)
+
+
+def transpose(x: Tensor, *, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions exchanged."""
+    first, second = check_dim("transpose", dim0, x.ndim), check_dim("transpose", dim1, x.ndim)
+    dims = list(range(x.ndim))
+    dims[first], dims[second] = second, first
+    return permute(x, dims=dims)
+
+
+@op
+def expand(x: np.ndarray, *, shape: Sequence[int]) -> Rule:
+    """Dimensions of extent 1 (and new ones in front) stretched to `shape`, without a copy; -1 keeps an extent.
+
+    Raises:
+        ValueError: the shape cannot be stretched to that.
+    """
+    wanted = list(shape)
+    for d in range(1, min(x.ndim, len(wanted)) + 1):
+        wanted[-d] = x.shape[-d] if wanted[-d] == -1 else wanted[-d]
+    try:
+        return np.broadcast_to(x, wanted), lambda dy: dy  # the engine sums a stretched gradient
+    except ValueError:
+        raise ValueError(
+            f"expand: cannot stretch shape {x.shape} to {tuple(shape)}; only extents of 1 can be"
+        ) from None
+
+
+@op
+def index(x: np.ndarray, *, at: Any) -> Rule:
+    """x[at], as NumPy indexes: integers, slices, `None`, `...`, boolean masks, arrays of places.
+
+    Raises:
+        ValueError: an index is out of range, or there are too many.
+    """
+    try:
+        y = x[at]
+    except IndexError as error:
+        raise ValueError(f"index: expected an index into shape {x.shape}, got {at!r}: {error}") from None
+    shape, dtype = x.shape, x.dtype
+    parts = at if isinstance(at, tuple) else (at,)
+    basic = all(part is None or part is ... or isinstance(part, int | np.integer | slice) for part in parts)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = np.zeros(shape, dtype)
+        if basic:
+            dx[at] = dy
+        else:
+            np.add.at(dx, at, dy)  # a place may come up twice
+        return dx
+
+    return y, pullback
+
+
+def _plain_index(at: Any) -> Any:
+    if isinstance(at, tuple):
+        return tuple(_plain_index(part) for part in at)
+    if isinstance(at, Tensor):
+        return at.numpy()
+    return np.asarray(at) if isinstance(at, list) else at
+
+
+def getitem(x: Tensor, at: Any) -> Tensor:
+    """x[at]; the index may hold tensors."""
+    return index(x, at=_plain_index(at))
+
+
+@op
+def _concatenate(*arrays: np.ndarray, dim: int) -> Rule:
+    check_same_dtype("concatenate", *arrays)
+    axis = check_dim("concatenate", dim, arrays[0].ndim)
+    shapes = [(*a.shape[:axis], *a.shape[axis + 1 :]) for a in arrays]
+    if any(a.ndim != arrays[0].ndim for a in arrays) or any(s != shapes[0] for s in shapes):
+        raise ValueError(
+            f"concatenate: expected shapes that are equal but for dim {dim}, got {[a.shape for a in arrays]}"
+        )
+    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
+    return dense(np.concatenate(arrays, axis)), lambda dy: tuple(np.split(dy, ends, axis))
+
+
+def concatenate(tensors: Sequence[Any], *, dim: int = 0) -> Tensor:
+    """The tensors one after another along `dim`.
+
+    Raises:
+        ValueError: none is given, or shapes differ in another dimension.
+    """
+    if not len(tensors):
+        raise ValueError("concatenate: expected at least one tensor, got none")
+    return _concatenate(*tensors, dim=dim)
+
+
+def stack(tensors: Sequence[Any], *, dim: int = 0) -> Tensor:
+    """The tensors side by side along a new dimension `dim`.
+
+    Raises:
+        ValueError: none is given, or shapes differ.
+    """
+    if not len(tensors):
+        raise ValueError("stack: expected at least one tensor, got none")
+    shapes = [np.shape(t) if not isinstance(t, Tensor) else t.shape for t in tensors]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"stack: expected equal shapes, got {shapes}")
+    at = check_dim("stack", dim, len(shapes[0]) + 1)
+    return concatenate([reshape(t, shape=(*shapes[0][:at], 1, *shapes[0][at:])) for t in tensors], dim=at)

@@ -1,0 +1,126 @@
+"""Random numbers that are a function of (seed, stream, position): the same on any machine and any number of threads.
+
+The state of a generator is three integers, so a checkpoint holds it and a run resumes exactly. NumPy's global
+generator is never touched, and NumPy's distributions are not used, whose values may change between its versions.
+"""
+
+import math
+
+import numpy as np
+
+from .kernels.launch import launch
+from .kernels.layout import empty, flat
+from .kernels.random import random_bits
+
+_MASK = (1 << 63) - 1  # seeds and positions reach the kernels as signed 64-bit integers
+
+
+class Generator:
+    """A stream of random numbers: `seed` and `stream` name it, `position` counts the blocks of four words drawn.
+
+    Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+
+    Raises:
+        TypeError: the seed is not an integer.
+        ValueError: the seed or the stream is negative.
+    """
+
+    def __init__(self, seed: int = 0, stream: int = 0):
+        self.state = (seed, stream, 0)
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """(seed, stream, position), to be stored and set again."""
+        return self.seed, self.stream, self.position
+
+    @state.setter
+    def state(self, state: tuple[int, int, int]) -> None:
+        for name, value in zip(("seed", "stream", "position"), state, strict=True):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise TypeError(f"Generator: expected a whole number as {name}, got {value!r}")
+            if not 0 <= value <= _MASK:
+                raise ValueError(f"Generator: expected 0 <= {name} < 2**63, got {value}")
+        self.seed, self.stream, self.position = (int(value) for value in state)
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self.seed}, stream={self.stream}, position={self.position})"
+
+    def reserve(self, blocks: int) -> tuple[int, int, int]:
+        """Set aside `blocks` blocks of four words for a kernel; answer (seed, stream, first position)."""
+        start = self.position
+        self.position += blocks
+        return self.seed, self.stream, start
+
+    def split(self, stream: int) -> "Generator":
+        """A generator with this one's seed and a stream of its own, at its beginning."""
+        return Generator(self.seed, stream)
+
+    def bits(self, count: int) -> np.ndarray:
+        """`count` random 32-bit words."""
+        blocks = -(-count // 4)
+        out = np.empty((blocks, 4), np.uint32)
+        launch(random_bits, blocks, out, *self.reserve(blocks), work=40 * blocks)
+        return out.reshape(-1)[:count]
+
+    def uniform(
+        self, shape: int | tuple[int, ...] = (), low: float = 0.0, high: float = 1.0, dtype: type = np.float32
+    ) -> np.ndarray:
+        """Uniform numbers in [low, high)."""
+        out, dtype = self._allocate(shape, dtype)
+        if dtype == np.float32:
+            unit = (self.bits(out.size) >> np.uint32(8)).astype(np.float64) * 2.0**-24
+        else:
+            unit = self._doubles(out.size)
+        flat(out)[...] = low + (high - low) * unit
+        return out
+
+    def normal(
+        self, shape: int | tuple[int, ...] = (), mean: float = 0.0, std: float = 1.0, dtype: type = np.float32
+    ) -> np.ndarray:
+        """Normal numbers, by the transform of Box and Muller (1958)."""
+        out, _ = self._allocate(shape, dtype)
+        half = -(-out.size // 2)
+        radius = np.sqrt(-2 * np.log1p(-self._doubles(half)))
+        angle = 2 * math.pi * self._doubles(half)
+        pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+        flat(out)[...] = mean + std * pairs[: out.size]
+        return out
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The numbers 0 to n - 1 in a random order, int64."""
+        keys = self.bits(2 * n).astype(np.uint64)
+        return np.argsort(keys[:n] << np.uint64(32) | keys[n:], kind="stable")
+
+    def _doubles(self, count: int) -> np.ndarray:
+        words = self.bits(2 * count).astype(np.uint64)
+        return ((words[:count] << np.uint64(32) | words[count:]) >> np.uint64(11)) * 2.0**-53
+
+    @staticmethod
+    def _allocate(shape: int | tuple[int, ...], dtype: type) -> tuple[np.ndarray, np.dtype]:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(extent < 0 for extent in shape):
+            raise ValueError(f"Generator: expected a shape without negative sizes, got {shape}")
+        kind = np.dtype(dtype)
+        if kind not in (np.float32, np.float64):
+            raise TypeError(f"Generator: expected dtype float32 or float64, got {kind}")
+        return empty(shape, kind), kind
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator, which everything uses that is not given `rng=`, anew from `seed`."""
+    default_generator.state = (seed, 0, 0)
+    return default_generator
+
+
+def as_generator(rng: Generator | int | None) -> Generator:
+    """The generator meant by an argument `rng=`: itself, one started from a seed, or the default one.
+
+    Raises:
+        TypeError: `rng` is none of these.
+    """
+    if rng is None:
+        return default_generator
+    return rng if isinstance(rng, Generator) else Generator(rng)
