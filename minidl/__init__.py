@@ -2,6 +2,29 @@
 
 from . import ops
 from .autograd import OPS, no_grad, op
+from .creation import ones, randn, zeros
 from .kernels.launch import kernel, launch, set_num_threads
+from .ops import concatenate, stack, where
 from .random import Generator, manual_seed
 from .tensor import Tensor, tensor
+
+__version__ = "0.1.0"
+__all__ = [
+    "OPS",
+    "Generator",
+    "Tensor",
+    "concatenate",
+    "kernel",
+    "launch",
+    "manual_seed",
+    "no_grad",
+    "ones",
+    "op",
+    "ops",
+    "randn",
+    "set_num_threads",
+    "stack",
+    "tensor",
+    "where",
+    "zeros",
+]

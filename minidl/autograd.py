@@ -130,6 +130,7 @@ def backward(root: Tensor, gradient: Any = None) -> None:
     if root.node is None:
         _add_to_leaf(root, seed, fresh=False)
         return
+    mutation.verify_output(root, root.node)
     root.node.gradient, root.node.owned = seed, False
     waiting, nodes = [-root.node.serial], {root.node.serial: root.node}
     while waiting:

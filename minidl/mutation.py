@@ -71,23 +71,32 @@ def verify(node: "Node") -> None:
     if node.prints is None and _latest < node.serial:
         return
     for position, tensor in enumerate(node.inputs):
-        if tensor is not None and _changed(node, position, root_of(tensor)):
+        if tensor is not None:
+            then = node.prints[position] if node.prints is not None else None
             source = tensor.node.pullback if tensor.node is not None else None
-            if _captures(node.pullback, root_of(tensor)._array) or _captures(source, root_of(tensor)._array):
-                raise ValueError(
-                    f"backward: an array that the gradient of {node.name} needs was changed in place after use: input "
-                    f"{position} of shape {tensor.shape}; call backward() before changing it, or change a copy"
-                )
+            _refuse_if_changed(node, root_of(tensor), then, (node.pullback, source), f"input {position}")
 
 
-def _changed(node: "Node", position: int, root: "Tensor") -> bool:
-    if root._changed > node.serial:
-        return True
-    if not root._exposed:
-        return False
-    then = node.prints[position] if node.prints is not None else None
-    then = root._fingerprint if then is None else then
-    return then is not None and fingerprint(root._array) != then
+def verify_output(tensor: "Tensor", node: "Node") -> None:
+    """Refuse to start from an output that was changed since and that its own pullback needs.
+
+    Raises:
+        ValueError: it was.
+    """
+    if _latest > node.serial:
+        _refuse_if_changed(node, root_of(tensor), None, (node.pullback,), "its output")
+
+
+def _refuse_if_changed(node: "Node", root: "Tensor", then: int | None, holders: tuple, what: str) -> None:
+    changed = root._changed > node.serial
+    if not changed and root._exposed:
+        then = root._fingerprint if then is None else then
+        changed = then is not None and fingerprint(root._array) != then
+    if changed and any(_captures(holder, root._array) for holder in holders):
+        raise ValueError(
+            f"backward: an array that the gradient of {node.name} needs was changed in place after use: {what}, of "
+            f"shape {root.shape}; call backward() before changing it, or change a copy"
+        )
 
 
 def _captures(value: Any, array: np.ndarray) -> bool:

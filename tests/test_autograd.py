@@ -1,0 +1,275 @@
+"""The tape: what backward computes, what it refuses, and that it frees what it passes."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import no_grad, op, ops, tensor
+from minidl.testing import check_gradients
+
+
+def leaf(*shape, seed=0, dtype=np.float64):
+    return tensor(np.random.default_rng(seed).standard_normal(shape).astype(dtype), requires_grad=True)
+
+
+def test_a_node_used_twice_sums_its_gradients():
+    x = leaf(5)
+    y = x * 3
+    (y * y + y).sum().backward()
+    np.testing.assert_allclose(x.grad, 18 * x.numpy() + 3, rtol=1e-14)
+
+
+def test_a_tensor_multiplied_by_itself():
+    x = leaf(5)
+    (x * x * x).sum().backward()
+    np.testing.assert_allclose(x.grad, 3 * x.numpy() ** 2, rtol=1e-14)
+
+
+def test_a_diamond_is_walked_in_order():
+    x = leaf(4)
+    a = x.tanh()
+    b, c = a * 2, a.exp()
+    (b * c + a).sum().backward()
+    t = np.tanh(x.numpy())
+    np.testing.assert_allclose(x.grad, (2 * np.exp(t) + 2 * t * np.exp(t) + 1) * (1 - t * t), rtol=1e-13)
+
+
+def test_gradients_accumulate_over_backward_calls():
+    x = leaf(3)
+    (x * 2).sum().backward()
+    held = x.grad
+    (x * 5).sum().backward()
+    assert x.grad is held
+    assert np.array_equal(x.grad, [7, 7, 7])
+
+
+def test_two_leaves_never_share_one_gradient_array():
+    x, y = leaf(3), leaf(3, seed=1)
+    (x + y).backward(np.ones(3))
+    x.grad *= 10
+    assert np.array_equal(y.grad, [1, 1, 1])
+    z = leaf(2, 3)
+    upstream = np.ones((2, 3))
+    z.reshape(3, 2).reshape(2, 3).backward(upstream)
+    z.grad += 1
+    assert np.array_equal(upstream, np.ones((2, 3)))
+
+
+def test_a_leafs_gradient_does_not_show_an_input():
+    @op
+    def pick_second(x, y):
+        return np.asarray((x * y).sum()), lambda dz: (y, x)  # a rule that hands out its inputs, dz being 1
+
+    x, y = leaf(3), leaf(3, seed=1)
+    before = y.numpy().copy()
+    pick_second(x, y).backward()
+    x.grad *= 0
+    assert np.array_equal(y.numpy(), before)
+
+
+def test_ten_thousand_deep_and_a_hundred_thousand_deep_unused():
+    x = leaf(2)
+    y = x
+    for _ in range(10_000):
+        y = y + x
+    y.sum().backward()
+    assert np.array_equal(x.grad, [10_001, 10_001])
+    y = x
+    for _ in range(100_000):
+        y = -y
+    del y  # freeing it must not overflow the stack either
+
+
+def test_the_graph_is_freed_as_it_is_consumed():
+    x = leaf(3)
+    middle = x.exp()
+    watch = weakref.ref(middle)
+    loss = (middle * 2).sum()
+    del middle
+    assert watch() is not None
+    loss.backward()
+    gc.collect()
+    assert watch() is None
+    assert loss.requires_grad
+
+
+def test_second_backward_is_refused():
+    x = leaf(3)
+    loss = (x * x).sum()
+    loss.backward()
+    with pytest.raises(ValueError, match=r"sum was freed by an earlier backward\(\); run the forward pass again"):
+        loss.backward()
+    shared = x.exp()
+    shared.sum().backward()
+    with pytest.raises(ValueError, match="exp was freed by an earlier backward"):
+        (shared * 2).sum().backward()
+
+
+def test_backward_of_a_non_scalar_needs_a_gradient():
+    y = leaf(3) * 2
+    with pytest.raises(
+        ValueError, match=r"expected a scalar, got shape \(3,\); reduce it .* or pass backward\(gradient\)"
+    ):
+        y.backward()
+    with pytest.raises(ValueError, match=r"expected a gradient of shape \(3,\), got \(2,\)"):
+        y.backward(np.ones(2))
+    with pytest.raises(TypeError, match="expected a gradient of dtype float64, got float32"):
+        y.backward(np.ones(3, np.float32))
+    with pytest.raises(ValueError, match="needs no gradient"):
+        tensor([1.0]).backward()
+
+
+def test_backward_accepts_a_tensor_as_gradient():
+    x = leaf(3)
+    (x * 2).backward(tensor(np.array([1.0, 2.0, 3.0])))
+    assert np.array_equal(x.grad, [2, 4, 6])
+
+
+def test_backward_of_a_leaf():
+    x = tensor(2.0, requires_grad=True)
+    x.backward()
+    assert x.grad == 1
+
+
+def test_no_grad_records_nothing_and_nests():
+    x = leaf(3)
+    with no_grad():
+        assert not (x * 2).requires_grad
+        with no_grad():
+            pass
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+    @no_grad()
+    def inside():
+        return (x * 2).requires_grad
+
+    assert not inside() and not inside()
+    with pytest.raises(RuntimeError), no_grad():
+        raise RuntimeError
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_is_a_threads_own():
+    seen = []
+    x = leaf(3)
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_detach_cuts_the_graph_and_shares_memory():
+    x = leaf(3)
+    y = (x * 2).detach()
+    assert not y.requires_grad and y.is_leaf
+    (x * y).sum().backward()
+    np.testing.assert_allclose(x.grad, 2 * x.numpy())
+    assert np.shares_memory(x.detach().numpy(), x.numpy())
+
+
+def test_retain_grad_keeps_an_inner_gradient():
+    x = leaf(3)
+    y = x * 2
+    y.retain_grad()
+    (y * y).sum().backward()
+    np.testing.assert_allclose(y.grad, 4 * x.numpy())
+
+
+def test_a_rule_can_skip_the_gradient_of_an_input_that_needs_none():
+    seen = []
+
+    @op
+    def watched(x, y, *, needs):
+        seen.append(needs)
+        return x * y, lambda dz: (dz * y if needs[0] else None, dz * x if needs[1] else None)
+
+    watched(np.ones(2), leaf(2)).sum().backward()
+    watched(leaf(2), 3.0).sum().backward()
+    with no_grad():
+        watched(leaf(2), leaf(2))
+    assert seen == [(False, True), (True, False), (False, False)]
+
+
+def test_a_users_op_in_plain_numpy_is_a_full_citizen():
+    @op
+    def softplus(x, beta=None, *, shift=0.0):
+        def pullback(dy):
+            return dy / (1 + np.exp(-x)), None
+
+        return np.log1p(np.exp(x)) + shift, pullback
+
+    check_gradients(softplus, np.random.default_rng(0).standard_normal((3, 5)))
+    assert softplus(np.zeros(1), shift=1.0).item() == pytest.approx(1 + np.log(2))
+
+
+def test_wrong_pullbacks_are_refused():
+    @op
+    def bad_shape(x):
+        return x * 2, lambda dy: dy[:1]
+
+    @op
+    def bad_dtype(x):
+        return x * 2, lambda dy: dy.astype(np.float32)
+
+    @op
+    def bad_none(x):
+        return x * 2, lambda dy: None
+
+    @op
+    def bad_count(x, y):
+        return x * y, lambda dy: dy
+
+    with pytest.raises(ValueError, match=r"bad_shape: .* shape \(1,\) .* input 0 of shape \(3,\)"):
+        bad_shape(leaf(3)).sum().backward()
+    with pytest.raises(ValueError, match="bad_dtype: .* dtype float32 .* dtype float64"):
+        bad_dtype(leaf(3)).sum().backward()
+    with pytest.raises(ValueError, match="bad_none: its pullback answered None for input 0"):
+        bad_none(leaf(3)).sum().backward()
+    with pytest.raises(ValueError, match="bad_count: its pullback answered 1 gradients for 2 inputs"):
+        bad_count(leaf(3), leaf(3)).sum().backward()
+
+
+def test_float32_is_never_widened():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = ((2 * x + 1) / 3 - np.float64(0.5)) ** 2
+    assert y.dtype == np.float32
+    y.mean().backward()
+    assert x.grad.dtype == np.float32
+    with pytest.raises(TypeError, match="add: expected one dtype, got float32 and float64"):
+        x + np.ones(2)
+
+
+def test_a_number_does_not_lose_its_fraction_to_whole_numbers():
+    with pytest.raises(TypeError, match="multiply: expected one dtype, got int64 and float32"):
+        tensor([1, 2]) * 0.5
+    assert (tensor([1, 2]) * 2).tolist() == [2, 4]
+
+
+def test_ops_name_the_missing_and_the_wrong_input():
+    with pytest.raises(TypeError, match=r"linear: expected x, weight, got no weight|linear: expected .*got no weight"):
+        ops.linear(np.ones((2, 3)))
+    with pytest.raises(TypeError, match="relu: expected a Tensor, an ndarray or a number, got list"):
+        ops.relu([1.0])
+
+
+def test_order_of_accumulation_gives_the_same_bits_each_time():
+    def run():
+        x = leaf(7, 11, seed=3, dtype=np.float32)
+        parts = [x.tanh(), x.sigmoid(), x * x, x.relu(), x.exp()]
+        loss = sum(((p * (i + 1)).mean() for i, p in enumerate(parts)), start=(x * 0).sum())
+        loss.backward()
+        return x.grad.tobytes()
+
+    assert run() == run()
+
+
+def test_images_keep_their_memory_order_through_sums_of_gradients():
+    x = minidl.randn(2, 3, 4, 5, requires_grad=True, rng=0)
+    (x.relu() + x.tanh() + x).sum().backward()
+    assert x.grad.transpose(0, 2, 3, 1).flags.c_contiguous
