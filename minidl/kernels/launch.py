@@ -108,8 +108,9 @@ def _coerced(kernel: Kernel, arguments: tuple) -> tuple:
 
 def _interpret(function: Callable[..., None], n: int, chunks: int, arguments: tuple) -> None:
     """The same chunks in plain Python, for coverage, debugging and reading along (NUMBA_DISABLE_JIT=1)."""
-    for chunk in range(chunks):
-        function(*arguments, n * chunk // chunks, n * (chunk + 1) // chunks)
+    with np.errstate(all="ignore"):  # machine code does not warn of an overflow either
+        for chunk in range(chunks):
+            function(*arguments, n * chunk // chunks, n * (chunk + 1) // chunks)
 
 
 def _complaint(kernel: Kernel, arguments: tuple) -> str:
