@@ -51,7 +51,7 @@ class Node:
 
     __slots__ = ("gradient", "inputs", "name", "needs", "owned", "prints", "pullback", "retain", "serial")
 
-    def __init__(self, name: str, inputs: tuple[Tensor | None, ...], needs: tuple[bool, ...], pullback: Pullback):
+    def __init__(self, name: str, inputs: list[Tensor | None], needs: list[bool], pullback: Pullback):
         self.serial = next(mutation.serials)
         self.name, self.inputs, self.needs = name, inputs, needs
         self.pullback: Pullback | None = pullback
@@ -70,11 +70,11 @@ class Node:
 def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[..., Tensor]:
     """Make a function of arrays that returns `(output, pullback)` an op on tensors, recorded for backward.
 
-    Positional parameters are inputs: tensors, arrays or numbers outside, arrays inside (`None` stays `None`). Parameters
-    after `*` are options and come through as they are; one named `needs` is filled in by the engine: a tuple that says
-    which inputs need a gradient, for rules that can skip one. `pullback(dy)` answers one gradient, or a tuple of one for
-    each input (`None` where none is needed): fresh arrays, or `dy` itself. Broadcasting is undone by the engine, shapes
-    and dtypes are checked. A pullback of `None` says that the output has no gradient.
+    Positional parameters are inputs: tensors, arrays or numbers outside, arrays inside (`None` stays `None`).
+    Parameters after `*` are options and come through as they are; one named `needs` is filled in by the engine: a list
+    that says which inputs need a gradient, for rules that can skip one. `pullback(dy)` answers one gradient, or a tuple
+    of one for each input (`None` where none is needed): fresh arrays, or `dy` itself. Broadcasting is undone by the
+    engine, shapes and dtypes are checked. A pullback of `None` says that the output has no gradient.
 
     >>> @op
     ... def cube(x):
@@ -92,18 +92,22 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
     def apply(*inputs: Any, **options: Any) -> Tensor:
         if len(inputs) < len(names):
             inputs += _missing(name, names[len(inputs) :], defaults, options)
-        tensors = tuple(x if isinstance(x, Tensor) else wrap(name, x, inputs) for x in inputs)
         recording = _state.recording
-        needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
+        tensors, arrays, needs = [], [], []
+        for x in inputs:  # plain loops: this runs for every op, where a generator costs as much as a small kernel
+            x = x if isinstance(x, Tensor) else wrap(name, x, inputs)
+            tensors.append(x)
+            arrays.append(None if x is None else x._array)
+            needs.append(x is not None and recording and x._requires_grad)
         if asks:
             options["needs"] = needs
-        output, pullback = function(*(None if t is None else t._array for t in tensors), **options)
+        output, pullback = function(*arrays, **options)
         result = Tensor(output if isinstance(output, np.ndarray) else np.asarray(output))
-        if output.base is not None or any(t is not None and output is t._array for t in tensors):
+        if output.base is not None or any(output is array for array in arrays):
             result.share(tensors)
         if pullback is not None and True in needs:
             result.node = Node(name, tensors, needs, pullback)
-            result.requires_grad = result._used = True
+            result._requires_grad = result._used = True
         return result
 
     OPS[name] = apply
@@ -171,8 +175,8 @@ def _pull(node: Node) -> list[tuple[Tensor, np.ndarray, bool]]:
     dy, pullback = node.gradient, node.pullback
     if pullback is None or dy is None:
         raise ValueError(
-            f"backward: the graph behind {node.name} was freed by an earlier backward(); run the forward pass again, or "
-            "add the losses and call backward() once"
+            f"backward: the graph behind {node.name} was freed by an earlier backward(); run the forward pass again, "
+            "or add the losses and call backward() once"
         )
     mutation.verify(node)
     if node.retain is not None:
@@ -180,7 +184,7 @@ def _pull(node: Node) -> list[tuple[Tensor, np.ndarray, bool]]:
     parts = pullback(dy)
     inputs, needs = node.inputs, node.needs
     node.pullback = node.gradient = node.retain = node.prints = None
-    node.inputs = ()
+    node.inputs = []
     parts = parts if isinstance(parts, tuple) else (parts,)
     if len(parts) != len(inputs):
         raise ValueError(f"{node.name}: its pullback answered {len(parts)} gradients for {len(inputs)} inputs")
@@ -188,10 +192,15 @@ def _pull(node: Node) -> list[tuple[Tensor, np.ndarray, bool]]:
     for position, (tensor, part, need) in enumerate(zip(inputs, parts, needs, strict=True)):
         if need and tensor is not None:
             part = _fit(node.name, position, part, tensor)
-            held = [dy, *(t._array for t in inputs if t is not None), *(p for _, p, _ in pulled)]
-            fresh = tensor.node is None and not any(np.may_share_memory(part, a) for a in held)
+            fresh = tensor.node is None and _is_fresh(part, dy, inputs, pulled)
             pulled.append((tensor, part, fresh))
     return pulled
+
+
+def _is_fresh(part: np.ndarray, dy: np.ndarray, inputs: list[Tensor | None], pulled: list) -> bool:
+    """Whether a gradient lies in memory that nobody else holds, so that a leaf may keep it without a copy."""
+    held = [dy, *(t._array for t in inputs if t is not None), *(other for _, other, _ in pulled)]
+    return not any(np.may_share_memory(part, array) for array in held)
 
 
 def _fit(name: str, position: int, part: Any, tensor: Tensor) -> np.ndarray:

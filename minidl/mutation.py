@@ -57,7 +57,7 @@ def expose(tensor: "Tensor") -> None:
             root._fingerprint = fingerprint(root._array)
 
 
-def fingerprints(inputs: tuple["Tensor | None", ...]) -> tuple[int | None, ...]:
+def fingerprints(inputs: list["Tensor | None"]) -> tuple[int | None, ...]:
     """Of each input that is exposed, as an op is recorded."""
     return tuple(None if t is None or not root_of(t)._exposed else fingerprint(root_of(t)._array) for t in inputs)
 

@@ -66,8 +66,8 @@ class Generator:
         self, shape: int | tuple[int, ...] = (), low: float = 0.0, high: float = 1.0, dtype: type = np.float32
     ) -> np.ndarray:
         """Uniform numbers in [low, high)."""
-        out, dtype = self._allocate(shape, dtype)
-        if dtype == np.float32:
+        out = self._allocate(shape, dtype)
+        if out.dtype == np.float32:
             unit = (self.bits(out.size) >> np.uint32(8)).astype(np.float64) * 2.0**-24
         else:
             unit = self._doubles(out.size)
@@ -78,7 +78,7 @@ class Generator:
         self, shape: int | tuple[int, ...] = (), mean: float = 0.0, std: float = 1.0, dtype: type = np.float32
     ) -> np.ndarray:
         """Normal numbers, by the transform of Box and Muller (1958)."""
-        out, _ = self._allocate(shape, dtype)
+        out = self._allocate(shape, dtype)
         half = -(-out.size // 2)
         radius = np.sqrt(-2 * np.log1p(-self._doubles(half)))
         angle = 2 * math.pi * self._doubles(half)
@@ -96,14 +96,14 @@ class Generator:
         return ((words[:count] << np.uint64(32) | words[count:]) >> np.uint64(11)) * 2.0**-53
 
     @staticmethod
-    def _allocate(shape: int | tuple[int, ...], dtype: type) -> tuple[np.ndarray, np.dtype]:
+    def _allocate(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(extent < 0 for extent in shape):
             raise ValueError(f"Generator: expected a shape without negative sizes, got {shape}")
         kind = np.dtype(dtype)
         if kind not in (np.float32, np.float64):
             raise TypeError(f"Generator: expected dtype float32 or float64, got {kind}")
-        return empty(shape, kind), kind
+        return empty(shape, kind)
 
 
 default_generator = Generator()

@@ -20,8 +20,18 @@ class Tensor:
     `data` and `grad` are ndarrays. Make one with `minidl.tensor`, which copies and checks.
     """
 
-    __slots__ = ("__weakref__", "_array", "_base", "_changed", "_exposed", "_fingerprint", "_used", "grad", "node")
-    __slots__ += ("_requires_grad",)
+    __slots__ = (  # fixed, so that a typo in an attribute is an error
+        "__weakref__",
+        "_array",
+        "_base",
+        "_changed",
+        "_exposed",
+        "_fingerprint",
+        "_requires_grad",
+        "_used",
+        "grad",
+        "node",
+    )
     __array_ufunc__ = None  # so that ndarray + Tensor is Tensor's to answer
     __hash__ = object.__hash__
 
@@ -148,7 +158,7 @@ class Tensor:
             raise ValueError(f"T: expected a matrix, got shape {self.shape}; use transpose(dim0, dim1) or permute(...)")
         return self.transpose(0, 1)
 
-    def share(self, candidates: tuple["Tensor | None", ...]) -> None:
+    def share(self, candidates: list["Tensor | None"]) -> None:
         """Note which of the candidates this tensor shows the memory of, if any."""
         mine = self._array if self._array.base is None else self._array.base
         for tensor in candidates:

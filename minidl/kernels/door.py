@@ -23,7 +23,7 @@ _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)
 _LOOP = ir.FunctionType(ir.VoidType(), [_INT64] * 4)  # loop(entry, block, n, chunks)
 
 
-def _caller(function_type: ir.FunctionType):
+def _caller(function_type: ir.FunctionType) -> Any:
     """An intrinsic that calls the function of this type at an address."""
     count = len(function_type.args)
 
@@ -183,16 +183,17 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
     """The jitted function `door(loop, block, n, chunks, *arguments)` that runs `function` over `[0, n)`."""
     code = function.__code__
     parameters = ", ".join(code.co_varnames[: code.co_argcount - 2])
-    core = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    compile_: Any = njit  # Numba's own type hints know only some of its options
+    core = compile_(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     name = f"door_{function.__name__}_{fingerprint(function)}"
     space: dict[str, Any] = {"core": core, "_enter": _enter, "_call_entry": _call_entry, "_call_loop": _call_loop}
     space["__name__"] = function.__module__
     source = _TEMPLATE.format(name=name, parameters=parameters)
     exec(compile(source, code.co_filename, "exec"), space)
     try:
-        return njit(cache=True, no_cfunc_wrapper=True)(space[name])
+        return compile_(cache=True, no_cfunc_wrapper=True)(space[name])
     except RuntimeError:  # no source file, so nowhere to keep the code: compiled anew in each process
-        return njit(no_cfunc_wrapper=True)(space[name])
+        return compile_(no_cfunc_wrapper=True)(space[name])
 
 
 def fingerprint(function: Callable) -> str:

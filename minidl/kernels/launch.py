@@ -2,8 +2,8 @@
 
 A kernel is a serial loop over a range `[low, high)` of plain C-ordered arrays. Its *door* is one small generated
 function that packs the arguments into a block of 64-bit words and makes, in the same machine-code module, the entry
-point `void entry(block, low, high)` that unpacks them and runs the kernel. An entry point is an address, so one compiled
-loop runs any kernel, on one thread or on several.
+point `void entry(block, low, high)` that unpacks them and runs the kernel. An entry point is an address, so one
+compiled loop runs any kernel, on one thread or on several.
 
 How a range is cut depends on the work alone, never on the number of threads, and one thread runs the same chunks: a
 result has the same bits on any number of threads.
@@ -15,10 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numba.core.config
 import numpy as np
-from numba import config
 
 from . import door
+
+config: Any = numba.core.config
 
 SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
 CHUNK = 1 << 13  # elements a chunk holds at least, in work that is shared
@@ -119,8 +121,8 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
             return f"kernel {kernel.name}: expected an array or a number as '{name}', got {type(argument).__name__}"
         if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
             return (
-                f"kernel {kernel.name}: expected a C-ordered array as '{name}', got shape {argument.shape} with strides "
-                f"{argument.strides}; pass dense(...) of it"
+                f"kernel {kernel.name}: expected a C-ordered array as '{name}', got shape {argument.shape} with "
+                f"strides {argument.strides}; pass dense(...) of it"
             )
     shapes = ", ".join(f"{n}: {numba.typeof(a)}" for n, a in zip(kernel.names, arguments, strict=False))
     return f"kernel {kernel.name}({', '.join(kernel.names)}) cannot be compiled for ({shapes}); see the error above"

@@ -29,14 +29,14 @@ def subtract(x: np.ndarray, y: np.ndarray) -> Rule:
 
 
 @op
-def multiply(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+def multiply(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x * y, element by element, with broadcasting."""
     _check("multiply", x, y)
     return x * y, lambda dz: (dz * y if needs[0] else None, dz * x if needs[1] else None)
 
 
 @op
-def divide(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+def divide(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x / y, element by element, with broadcasting."""
     _check("divide", x, y)
     check_float("divide", x=x, y=y)
@@ -44,7 +44,7 @@ def divide(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
 
 
 @op
-def power(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+def power(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x ** y, element by element, with broadcasting; the gradient in `y` is 0 where x is 0."""
     _check("power", x, y)
     check_float("power", x=x, y=y)

@@ -21,7 +21,7 @@ def sum_rows(x: np.ndarray) -> np.ndarray:
 
 
 @op
-def matmul(x: np.ndarray, y: np.ndarray, *, needs: tuple[bool, ...]) -> Rule:
+def matmul(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """The matrix product over the last two dimensions; the others broadcast, and a vector is a row or a column.
 
     Shape: (..., M, K) and (..., K, N), to (..., M, N).
@@ -58,7 +58,7 @@ def _as_vector(gradient: np.ndarray | None, original: np.ndarray) -> np.ndarray 
 
 
 @op
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, *, needs: tuple[bool, ...]) -> Rule:
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, *, needs: list[bool]) -> Rule:
     """y = x W^T + b over the last dimension.
 
     Shape: x (..., in), weight (out, in), bias (out,), to (..., out).

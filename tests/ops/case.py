@@ -13,7 +13,7 @@ Make = Callable[[np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Case:
-    """`inputs`: shapes (standard normal numbers), functions of a generator (labels, masks, positive numbers), or None."""
+    """`inputs`: shapes (standard normal numbers), functions of a generator (labels, masks), or None."""
 
     op: str
     inputs: tuple[tuple[int, ...] | Make | None, ...]
