@@ -1,0 +1,61 @@
+"""The README's programs run as they stand, and its recipes are as short as it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LOOP, TRAINER, ACTIVATION, NORM = PROGRAMS
+
+
+def run(program, folder):
+    script = folder / "program.py"
+    script.write_text(program, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script)], cwd=folder, capture_output=True, text=True, check=False, env=os.environ
+    )
+
+
+@pytest.mark.parametrize("program", [ACTIVATION, NORM], ids=["activation", "norm"])
+def test_recipes(program, tmp_path):
+    done = run(program, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_recipes_catch_a_wrong_gradient(tmp_path):
+    done = run(ACTIVATION.replace("dy * slope", "dy * slope * 1.001"), tmp_path)
+    assert done.returncode == 1 and "wrong gradient of input 0" in done.stderr
+    done = run(NORM.replace("square = (x * x).mean(dim=0)", "square = (x * x).detach().mean(dim=0)"), tmp_path)
+    assert done.returncode == 1 and "wrong gradient of input 0" in done.stderr
+
+
+def test_the_recipes_are_short():
+    def lines(program):
+        return len([line for line in program.splitlines() if line.strip()])
+
+    assert lines(ACTIVATION) < 30
+    assert lines(NORM) < 60
+
+
+def test_the_loop_by_hand(tmp_path):
+    done = run(LOOP, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"test accuracy ([\d.]+)%", done.stdout)[1]) > 75
+
+
+def test_the_trainer(tmp_path):
+    done = run(TRAINER, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "loss.png").stat().st_size > 10_000
+
+
+def test_the_first_block_has_two_commands():
+    first = re.search(r"```sh\n(.*?)```", README, re.DOTALL)[1]
+    commands = first.strip().splitlines()
+    assert len(commands) == 2
+    assert "-m experiments loss_curves" in commands[0] and "-m pytest" in commands[1]
