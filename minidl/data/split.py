@@ -77,7 +77,7 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         return [int(n) for n in lengths]
     if not math.isclose(sum(lengths), 1.0):
         raise ValueError(f"random_split: expected fractions that sum to 1, got {lengths}, which sum to {sum(lengths)}")
-    counts = [math.floor(n * total + 1e-9) for n in lengths]  # 0.29 * 100 is 28.999999999999996
+    counts = [math.floor(n * total) for n in lengths]
     for i in range(total - sum(counts)):
         counts[i % len(counts)] += 1
     if 0 in counts:
