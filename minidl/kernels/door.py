@@ -16,7 +16,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
+from .launch import BLOCK_WORDS
 
 _INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
 _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)

@@ -18,8 +18,6 @@ import numba
 import numba.core.config
 import numpy as np
 
-from . import door
-
 config: Any = numba.core.config
 
 SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
@@ -128,12 +126,15 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
     return f"kernel {kernel.name}({', '.join(kernel.names)}) cannot be compiled for ({shapes}); see the error above"
 
 
-_block = np.zeros(door.BLOCK_WORDS, np.int64)
+BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
+_block = np.zeros(BLOCK_WORDS, np.int64)
 _loop = 0  # address of the loop over chunks; 0 until the first launch
 
 
 def _open(kernel: Kernel) -> Callable[..., int]:
     global _loop
+    from . import door  # reaches deep into Numba: a quarter of its import time, paid at the first launch
+
     if not _loop:
         _loop = door.loop_address(parallel=True)
     kernel.door = door.make_door(kernel.function)
@@ -144,6 +145,8 @@ def _after_fork() -> None:
     # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
     global _loop
     if _loop:
+        from . import door
+
         _loop = door.loop_address(parallel=False)
 
 
