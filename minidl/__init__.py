@@ -1,9 +1,10 @@
 """minidl: train small networks on the CPU, and see what normalization does to them."""
 
-from . import ops
+from . import nn, ops, optim
 from .autograd import OPS, no_grad, op
 from .creation import ones, randn, zeros
 from .kernels.launch import kernel, launch, set_num_threads
+from .nn.serialization import load, save
 from .ops import concatenate, stack, where
 from .random import Generator, manual_seed
 from .tensor import Tensor, tensor
@@ -16,12 +17,16 @@ __all__ = [
     "concatenate",
     "kernel",
     "launch",
+    "load",
     "manual_seed",
+    "nn",
     "no_grad",
     "ones",
     "op",
     "ops",
+    "optim",
     "randn",
+    "save",
     "set_num_threads",
     "stack",
     "tensor",
