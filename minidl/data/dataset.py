@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..kernels.layout import dense, images
+from ..kernels.layout import dense
 
 Batch = tuple[np.ndarray, np.ndarray]
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -67,12 +67,12 @@ class ArrayDataset:
 
     def __getitem__(self, indices: Any) -> Batch:
         indices = positions(type(self).__name__, indices, len(self))
-        inputs = take(self.inputs, indices)
+        inputs = dense(self.inputs[indices])
         if inputs.dtype == np.uint8:
             inputs = np.divide(inputs, 255, dtype=np.float32)
         if self.transform is not None:
             inputs = self.transform(inputs)
-        return inputs, take(self.targets, indices)
+        return inputs, self.targets[indices]
 
 
 class Subset:
@@ -121,11 +121,6 @@ def positions(name: str, indices: Any, count: int) -> np.ndarray:
     if array.size and not 0 <= array.min() <= array.max() < count:
         raise ValueError(f"{name}: expected positions in [0, {count}), got {array.min()} to {array.max()}")
     return array.astype(np.int64, copy=False)
-
-
-def take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """`array[indices]` for a dense array, dense again: a plain index would lose the memory order of images."""
-    return images(array)[indices].transpose(0, 3, 1, 2) if array.ndim == 4 else array[indices]
 
 
 def check_fixed(name: str, transform: Any) -> None:

@@ -33,7 +33,8 @@ def prefetch(items: Iterable[T], depth: int) -> Generator[T, None, None]:
             yield item  # pyright: ignore[reportReturnType]
     finally:
         stopped.set()
-        # The garbage collector may run this in the thread itself; and when Python ends, the thread has been stopped.
+        # The garbage collector may run this in the thread itself; and when Python ends, the thread has been frozen
+        # (from 3.13 on, waiting for it would never end).
         if threading.current_thread() is not thread and not sys.is_finalizing():
             with contextlib.suppress(queue.Empty):
                 while True:
