@@ -26,9 +26,16 @@ from .arithmetic import (
     subtract,
     where,
 )
+from .convolution import conv2d
+from .cross_entropy import cross_entropy, nll_loss
+from .dropout import dropout
 from .linear import linear, matmul
+from .loss import binary_cross_entropy_with_logits, mse_loss
+from .normalization import batch_norm, layer_norm
+from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .reduction import argmax, argmin, max, mean, min, std, sum, var
 from .shaping import concatenate, expand, flatten, index, permute, reshape, squeeze, stack, transpose, unsqueeze
+from .softmax import log_softmax, softmax
 
 
 def _sizes(arguments: tuple) -> tuple:
@@ -93,11 +100,18 @@ for _name, _method in _METHODS.items():
 
 __all__ = [
     "absolute",
+    "adaptive_avg_pool2d",
     "add",
     "argmax",
     "argmin",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
     "concatenate",
+    "conv2d",
+    "cross_entropy",
     "divide",
+    "dropout",
     "equal",
     "exp",
     "expand",
@@ -105,25 +119,31 @@ __all__ = [
     "greater",
     "greater_equal",
     "index",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",
     "linear",
     "log",
+    "log_softmax",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "multiply",
     "negative",
+    "nll_loss",
     "not_equal",
     "permute",
     "power",
     "relu",
     "reshape",
     "sigmoid",
+    "softmax",
     "sqrt",
     "squeeze",
     "stack",

@@ -1,0 +1,166 @@
+"""Pooling: the largest or the mean of each window."""
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from ..kernels.launch import launch
+from ..kernels.layout import dense, empty, images
+from ..kernels.pooling import (
+    average_backward,
+    average_forward,
+    max_backward,
+    max_forward,
+    max_forward_with_places,
+)
+from .geometry import (
+    Pair,
+    Sizes,
+    Spans,
+    adaptive_spans,
+    axis,
+    batched,
+    check_images,
+    check_pair,
+    count_windows,
+    spans,
+    unbatched,
+)
+
+Rule = tuple[np.ndarray, Pullback]
+
+
+def _windows(
+    name: str, size: tuple, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> list[tuple[int, int, int, int, int, int]]:
+    """For each axis: size, kernel, stride, padding, dilation and the number of windows."""
+    kernel = check_pair(name, "kernel_size", kernel_size, 1)
+    steps = kernel if stride is None else check_pair(name, "stride", stride, 1)
+    pads, gaps = check_pair(name, "padding", padding, 0), check_pair(name, "dilation", dilation, 1)
+    if any(2 * p > k for k, p in zip(kernel, pads, strict=True)):
+        raise ValueError(f"{name}: expected padding of at most half the kernel {kernel}, got {pads}; pad less")
+    windows = []
+    for extent, k, s, p, g in zip(size, kernel, steps, pads, gaps, strict=True):
+        windows.append((extent, k, s, p, g, count_windows(extent, k, s, 2 * p, g, ceil_mode)))
+    if min(w[-1] for w in windows) < 1:
+        raise ValueError(
+            f"{name}: expected images that hold a window, got {tuple(size)} with padding {pads} for kernel {kernel} "
+            f"(dilation {gaps}); use a smaller kernel or fewer pooling layers"
+        )
+    return windows
+
+
+@op
+def max_pool2d(
+    x: np.ndarray,
+    *,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    needs: tuple[bool, ...],
+) -> Rule:
+    """y[n, c, oy, ox] = max over ky, kx of x[n, c, oy stride - padding + ky dilation, ...] inside the image.
+
+    `stride` is `kernel_size` unless given. Of equal values the first gets the gradient; NaN is larger than all numbers.
+
+    Shape: (N, C, H, W) or (C, H, W), to the same with H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1;
+    with `ceil_mode` rounded up, but the last window starts inside the image or the padding before it.
+    Raises: ValueError: a size is not positive, padding is more than half the kernel, no window fits.
+    """
+    check_images("max_pool2d", x)
+    windows = _windows("max_pool2d", x.shape[-2:], kernel_size, stride, padding, dilation, ceil_mode)
+    ndim, x = x.ndim, dense(batched(x))
+    (down, down_back), (across, across_back) = (axis(*window) for window in windows)
+    kernel = windows[0][1] * windows[1][1]
+    y = empty((*x.shape[:2], len(down), len(across)), x.dtype)
+    items, work = len(y) * len(down), y.size * kernel
+    if not needs[0]:
+        launch(max_forward, items, images(x), down, across, images(y), work=work)
+        return unbatched(y, ndim), lambda dy: None
+    places = np.empty(images(y).shape, np.uint8 if kernel <= 256 else np.int32)
+    launch(max_forward_with_places, items, images(x), down, across, images(y), places, work=work)
+    shape, dtype = x.shape, x.dtype
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx, upstream = empty(shape, dtype), images(dense(batched(dy)))
+        arguments = upstream, places, down_back, across_back, images(dx)
+        launch(max_backward, shape[0] * shape[2], *arguments, work=max(dx.size, work))
+        return unbatched(dx, ndim)
+
+    return unbatched(y, ndim), pullback
+
+
+@op
+def avg_pool2d(
+    x: np.ndarray,
+    *,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Rule:
+    """y[n, c, oy, ox] = sum over the window of x / divisor.
+
+    The divisor is the number of places of the window inside the padded image; without `count_include_pad` those
+    inside the image; or `divisor_override`. `stride` is `kernel_size` unless given.
+
+    Shape: (N, C, H, W) or (C, H, W), to the same with H' = floor((H + 2 padding - kh) / stride) + 1; with `ceil_mode`
+    rounded up, but the last window starts inside the image or the padding before it.
+    Raises: ValueError: a size is not positive, padding is more than half the kernel, no window fits, divisor is 0.
+    """
+    check_images("avg_pool2d", x)
+    _check_divisor(divisor_override)
+    windows = _windows("avg_pool2d", x.shape[-2:], kernel_size, stride, padding, 1, ceil_mode)
+    down, across = (spans(n, k, s, p, count, bool(count_include_pad)) for n, k, s, p, _, count in windows)
+    if divisor_override is not None:
+        down = down._replace(counts=np.full_like(down.counts, divisor_override))
+        across = across._replace(counts=np.ones_like(across.counts))
+    return _average(x, down, across)
+
+
+def _check_divisor(divisor: Any) -> None:
+    if divisor is None:
+        return
+    if isinstance(divisor, bool) or not isinstance(divisor, int | np.integer):
+        raise TypeError(f"avg_pool2d: expected a whole number or None as divisor_override, got {divisor!r}")
+    if divisor == 0:
+        raise ValueError("avg_pool2d: expected a divisor_override other than 0, got 0")
+
+
+@op
+def adaptive_avg_pool2d(x: np.ndarray, *, output_size: Any) -> Rule:
+    """y[n, c, oy, ox] = mean of x over rows [floor(oy H / H'), ceil((oy + 1) H / H')) and columns likewise.
+
+    `output_size` is (H', W'), or one number for both; `None` keeps the extent of the image.
+
+    Shape: (N, C, H, W) or (C, H, W), to (N, C, H', W') or (C, H', W').
+    Raises: ValueError: an output size is not positive. TypeError: it is not a whole number or None.
+    """
+    check_images("adaptive_avg_pool2d", x)
+    size = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(size) == 2:
+        size = tuple(extent if s is None else s for s, extent in zip(size, x.shape[-2:], strict=True))
+    counts: Pair = check_pair("adaptive_avg_pool2d", "output_size", size, 1)
+    return _average(x, *(adaptive_spans(extent, count) for extent, count in zip(x.shape[-2:], counts, strict=True)))
+
+
+def _average(x: np.ndarray, down: Spans, across: Spans) -> Rule:
+    ndim, x = x.ndim, dense(batched(x))
+    y = empty((*x.shape[:2], len(down.taps), len(across.taps)), x.dtype)
+    counts, shape = (down.counts, across.counts), x.shape
+    work = max(x.size, y.size)
+    launch(average_forward, len(y) * y.shape[2], images(x), down.taps, across.taps, *counts, images(y), work=work)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        upstream = dense(batched(dy))
+        dx = empty(shape, upstream.dtype)
+        arguments = images(upstream), down.back, across.back, *counts, images(dx)
+        launch(average_backward, shape[0] * shape[2], *arguments, work=work)
+        return unbatched(dx, ndim)
+
+    return unbatched(y, ndim), pullback
