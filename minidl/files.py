@@ -1,10 +1,13 @@
 """Writing files so that nothing is lost: a reader sees the old file or the whole new one, never a part."""
 
 import contextlib
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -25,6 +28,23 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write numbers, texts, lists and dicts as JSON that any reader takes; NaN and infinities as "nan", "inf", "-inf".
+
+    `float(...)` reads those back, and every other number as it was, bit for bit.
+    """
+    with writing(path) as temporary:
+        temporary.write_text(json.dumps(_plain(value), allow_nan=False, indent=1) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _umask() -> int:

@@ -1,0 +1,18 @@
+"""Training and evaluation mode, put back afterwards."""
+
+import contextlib
+from collections.abc import Iterator
+
+from ..nn import Module
+
+
+@contextlib.contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Put every module of `model` into one mode inside the block; when it ends, each gets back its own."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training
