@@ -1,0 +1,178 @@
+"""Softmax and the losses that stand on it, along the rows of a matrix: the classes of an example lie side by side.
+
+The largest entry is subtracted first. A row with +inf or NaN, or of -inf alone, becomes NaN, as it does in PyTorch.
+Losses are float64, one a row; the gradient of the losses comes as one number for all rows, or as one a row.
+"""
+
+import numpy as np
+from numba import njit
+
+from .exponential import exp
+from .launch import kernel
+from .reduce import dot, total
+
+
+@njit
+def _exponentials(row, out):
+    """out = e^(row - top), with `top` the largest entry; answers (top, sum of out)."""
+    top = row.dtype.type(-np.inf)
+    for c in range(len(row)):
+        top = row[c] if row[c] > top else top
+    for c in range(len(row)):
+        out[c] = exp(row[c] - top)
+    return top, np.float64(total(out))
+
+
+@kernel
+def softmax_forward(x, y, low, high):
+    """y = e^x / sum(e^x)."""
+    for i in range(low, high):
+        out = y[i]
+        _, size = _exponentials(x[i], out)
+        share = x.dtype.type(np.float64(1) / size)
+        for c in range(len(out)):
+            out[c] *= share
+
+
+@kernel
+def softmax_backward(y, dy, dx, low, high):
+    """dx = y (dy - sum(y dy))."""
+    for i in range(low, high):
+        row, g, out = y[i], dy[i], dx[i]
+        along = dot(row, g)
+        for c in range(len(out)):
+            out[c] = row[c] * (g[c] - along)
+
+
+@kernel
+def log_softmax_forward(x, y, low, high):
+    """y = x - log(sum(e^x))."""
+    for i in range(low, high):
+        row, out = x[i], y[i]
+        top, size = _exponentials(row, out)
+        level = x.dtype.type(np.log(size))
+        for c in range(len(out)):
+            out[c] = (row[c] - top) - level
+
+
+@kernel
+def log_softmax_backward(y, dy, dx, low, high):
+    """dx = dy - e^y sum(dy)."""
+    for i in range(low, high):
+        row, g, out = y[i], dy[i], dx[i]
+        along = total(g)
+        for c in range(len(out)):
+            out[c] = g[c] - row.dtype.type(exp(row[c])) * along
+
+
+@njit
+def _probabilities(row, out):
+    """out = softmax(row); answers (top, log of the sum of e^(row - top))."""
+    top, size = _exponentials(row, out)
+    share = row.dtype.type(np.float64(1) / size)
+    for c in range(len(out)):
+        out[c] *= share
+    return np.float64(top), np.log(size)
+
+
+@kernel
+def label_loss_forward(x, labels, weight, probability, losses, ignored: int, smoothing: float, low, high):
+    """losses[0, i] = -sum over c of q_c w_c log p_c and losses[1, i] = w of the label; both 0 where it is ignored.
+
+    p is the softmax of row i; q is 1 - smoothing at the label, plus smoothing / classes everywhere.
+    """
+    for i in range(low, high):
+        row, label = x[i], labels[i]
+        top, level = _probabilities(row, probability[i])
+        losses[0, i] = losses[1, i] = 0
+        if label != ignored:
+            w = np.float64(weight[label])
+            loss = (1 - smoothing) * w * (level - (np.float64(row[label]) - top))
+            if smoothing > 0:
+                spread = np.float64(0)
+                for c in range(len(row)):
+                    spread += np.float64(weight[c]) * (level - (np.float64(row[c]) - top))
+                loss += smoothing / len(row) * spread
+            losses[0, i], losses[1, i] = loss, w
+
+
+@kernel
+def label_loss_backward(probability, labels, weight, dy, divisor, dx, ignored: int, smoothing: float, low, high):
+    """dx = g (p sum(q w) - q w), with g = dy / divisor; 0 where the label is ignored."""
+    everywhere, mass = smoothing / len(weight), np.float64(0)
+    for c in range(len(weight)):
+        mass += everywhere * weight[c]
+    for i in range(low, high):
+        row, out, label = probability[i], dx[i], labels[i]
+        if label == ignored:
+            for c in range(len(out)):
+                out[c] = 0
+            continue
+        g = np.float64(dy[i] if len(dy) > 1 else dy[0]) / divisor[0]
+        there = (1 - smoothing) * weight[label]
+        slope, spread = row.dtype.type(g * (mass + there)), row.dtype.type(g * everywhere)
+        for c in range(len(out)):
+            out[c] = row[c] * slope - spread * weight[c]
+        out[label] -= row.dtype.type(g * there)
+
+
+@kernel
+def soft_loss_forward(x, target, weight, probability, normalizer, losses, smoothing: float, low, high):
+    """losses[0, i] = -sum over c of q_c w_c log p_c with q = (1 - smoothing) target + smoothing / classes.
+
+    losses[1, i] = 1: probabilities do not weigh the mean. normalizer[i] = log(sum(e^x)): backward has log p from it.
+    """
+    for i in range(low, high):
+        row, t, everywhere = x[i], target[i], smoothing / x.shape[1]
+        top, level = _probabilities(row, probability[i])
+        loss = np.float64(0)
+        for c in range(len(row)):
+            q = (1 - smoothing) * t[c] + everywhere
+            loss += q * weight[c] * (level - (np.float64(row[c]) - top))
+        normalizer[i], losses[0, i], losses[1, i] = top + level, loss, 1
+
+
+@kernel
+def soft_loss_backward(probability, target, weight, dy, divisor, dx, smoothing: float, low, high):
+    """dx = g (p sum(q w) - q w), with g = dy / divisor."""
+    everywhere = smoothing / len(weight)
+    for i in range(low, high):
+        row, t, out = probability[i], target[i], dx[i]
+        g = np.float64(dy[i] if len(dy) > 1 else dy[0]) / divisor[0]
+        mass = np.float64(0)
+        for c in range(len(out)):
+            mass += ((1 - smoothing) * t[c] + everywhere) * weight[c]
+        for c in range(len(out)):
+            out[c] = g * (row[c] * mass - ((1 - smoothing) * t[c] + everywhere) * weight[c])
+
+
+@kernel
+def soft_loss_target_gradient(x, normalizer, weight, dy, divisor, dt, smoothing: float, low, high):
+    """dt = -g (1 - smoothing) w log p, with g = dy / divisor."""
+    for i in range(low, high):
+        row, out = x[i], dt[i]
+        g = (1 - smoothing) * (np.float64(dy[i] if len(dy) > 1 else dy[0]) / divisor[0])
+        for c in range(len(out)):
+            out[c] = g * weight[c] * (normalizer[i] - row[c])
+
+
+@kernel
+def nll_forward(x, labels, weight, losses, ignored: int, low, high):
+    """losses[0, i] = -w x at the label, losses[1, i] = w; both 0 where it is ignored."""
+    for i in range(low, high):
+        row, label = x[i], labels[i]
+        losses[0, i] = losses[1, i] = 0
+        if label != ignored:
+            w = np.float64(weight[label])
+            losses[0, i], losses[1, i] = -w * row[label], w
+
+
+@kernel
+def nll_backward(labels, weight, dy, divisor, dx, ignored: int, low, high):
+    """dx = -w dy / divisor at the label, 0 elsewhere."""
+    for i in range(low, high):
+        out, label = dx[i], labels[i]
+        for c in range(len(out)):
+            out[c] = 0
+        if label != ignored:
+            out[label] = -weight[label] * (np.float64(dy[i] if len(dy) > 1 else dy[0]) / divisor[0])

@@ -1,0 +1,43 @@
+"""Dropout."""
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from ..kernels import dropout as kernels
+from ..kernels.launch import launch
+from ..kernels.layout import dense, empty_like, flat, zeros_like
+from ..random import Generator, as_generator
+from .checks import check_float
+
+Rule = tuple[np.ndarray, Pullback | None]
+
+
+@op
+def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Generator | int | None = None) -> Rule:
+    """x / (1 - p) with probability 1 - p, else 0, each element on its own; in evaluation x itself.
+
+    What is kept is a function of the generator's state and of an element's place in memory, not of threads or dtype.
+
+    Shape: any, to the same.
+    Raises: ValueError: p is not a probability. TypeError: x is not float32 or float64.
+    Source: Srivastava et al., "Dropout" (2014), section 10 (scaled in training, so that evaluation does nothing).
+    """
+    check_float("dropout", x=x)
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: expected a probability from 0 to 1 as p, got {p}")
+    if not training or p == 0:
+        return x, lambda dy: dy
+    if p == 1:
+        return zeros_like(x), zeros_like
+    x, scale, keep = dense(x), 1 / (1 - p), round((1 - p) * 2**32)
+    blocks = -(-x.size // 4)
+    y, mask = empty_like(x), np.empty(x.size, np.uint8)
+    state = as_generator(rng).reserve(blocks)
+    launch(kernels.dropout_forward, blocks, flat(x), flat(y), mask, *state, keep, scale, work=40 * blocks)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = empty_like(dy)
+        launch(kernels.dropout_backward, dx.size, mask, flat(dense(dy)), flat(dx), scale)
+        return dx
+
+    return y, pullback
