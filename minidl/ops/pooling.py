@@ -28,7 +28,7 @@ from .geometry import (
     unbatched,
 )
 
-Rule = tuple[np.ndarray, Pullback]
+Rule = tuple[np.ndarray, Pullback | None]
 
 
 def _windows(
@@ -79,7 +79,7 @@ def max_pool2d(
     items, work = len(y) * len(down), y.size * kernel
     if not needs[0]:
         launch(max_forward, items, images(x), down, across, images(y), work=work)
-        return unbatched(y, ndim), lambda dy: None
+        return unbatched(y, ndim), None
     places = np.empty(images(y).shape, np.uint8 if kernel <= 256 else np.int32)
     launch(max_forward_with_places, items, images(x), down, across, images(y), places, work=work)
     shape, dtype = x.shape, x.dtype

@@ -1,0 +1,194 @@
+"""Columns and depthwise convolution against plain loops; the same bits for any chunks; no work that nobody needs."""
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import ops
+from minidl.kernels import launch as launching
+from minidl.kernels.convolution import add_bias, depthwise, depthwise_weight, gather_columns, sum_columns
+from minidl.kernels.launch import launch
+from minidl.kernels.layout import dense
+from minidl.ops import convolution
+from minidl.ops.geometry import axis, count_windows
+
+# size, kernel, stride, padding, dilation, of the rows and of the columns
+GEOMETRIES = [
+    ((5, 3, 1, 0, 1), (7, 3, 1, 0, 1)),
+    ((5, 3, 1, 1, 1), (4, 2, 2, 1, 1)),
+    ((7, 2, 3, 4, 2), (5, 3, 1, 2, 2)),
+    ((1, 1, 1, 0, 1), (1, 1, 1, 0, 1)),
+    ((3, 3, 1, 0, 1), (2, 2, 1, 0, 1)),
+    ((6, 1, 2, 0, 1), (5, 1, 1, 3, 1)),
+]
+every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def table(size, kernel, stride, padding, dilation):
+    count = count_windows(size, kernel, stride, 2 * padding, dilation)
+    return axis(size, kernel, stride, padding, dilation, count)
+
+
+def numbers(seed, *shape, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def naive_columns(x, vertical, horizontal):
+    """Each window of the images (N, H, W, C) by its definition: (N, H', W', kh, kw, C)."""
+    (height, kh, sy, py, gy), (width, kw, sx, px, gx) = vertical, horizontal
+    rows, columns = count_windows(height, kh, sy, 2 * py, gy), count_windows(width, kw, sx, 2 * px, gx)
+    out = np.zeros((len(x), rows, columns, kh, kw, x.shape[3]), x.dtype)
+    for n, oy, ox, ky, kx in np.ndindex(out.shape[:5]):
+        iy, ix = oy * sy - py + ky * gy, ox * sx - px + kx * gx
+        if 0 <= iy < height and 0 <= ix < width:
+            out[n, oy, ox, ky, kx] = x[n, iy, ix]
+    return out
+
+
+def test_tables_by_hand():
+    taps, back = axis(4, 3, 2, 1, 1, 2)
+    assert taps.tolist() == [[-1, 0, 1], [1, 2, 3]]
+    assert back.tolist() == [[-1, 0, -1], [1, -1, 0], [-1, 1, -1], [-1, -1, 1]]
+
+
+@pytest.mark.parametrize(
+    "options", [(7, 3, 2, 0, 1), (7, 3, 2, 4, 2), (1, 1, 1, 0, 1), (5, 5, 3, 2, 1), (4, 2, 5, 1, 3)]
+)
+def test_tables_follow_the_definition_and_invert_each_other(options):
+    size, _, stride, padding, dilation = options
+    taps, back = table(*options)
+    for o, k in np.ndindex(taps.shape):
+        i = o * stride - padding + k * dilation
+        assert taps[o, k] == (i if 0 <= i < size else -1)
+        assert taps[o, k] < 0 or back[taps[o, k], k] == o
+    assert (taps >= 0).sum() == (back >= 0).sum()
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_the_number_of_windows(size):
+    """Counted one by one: a window fits, or, rounding up, begins inside the image or the padding before it."""
+    for kernel, stride, padding, dilation in np.ndindex(4, 4, 2, 3):
+        kernel, stride, dilation = kernel + 1, stride + 1, dilation + 1
+        reach = dilation * (kernel - 1)
+        if 2 * padding > kernel or size + 2 * padding <= reach:
+            continue
+        starts = range(-padding, size + padding, stride)
+        fits = [s for s in starts if s + reach < size + padding]
+        assert count_windows(size, kernel, stride, 2 * padding, dilation) == len(fits)
+        # rounding up adds one window if the last one that fits leaves places over, and if it starts early enough
+        over = fits[-1] + reach + 1 < size + padding and fits[-1] + stride < size
+        assert count_windows(size, kernel, stride, 2 * padding, dilation, True) == len(fits) + over
+
+
+@every_geometry
+@every_dtype
+@pytest.mark.parametrize("channels", [1, 3])
+def test_columns(geometry, dtype, channels):
+    down, across = (table(*of_axis) for of_axis in geometry)
+    x = numbers(0, 2, geometry[0][0], geometry[1][0], channels, dtype=dtype)
+    expected = naive_columns(x, *geometry)
+    kh, kw = expected.shape[3:5]
+    columns = np.full((2 * len(down.taps), len(across.taps), kh, kw * channels), np.nan, dtype)
+    launch(gather_columns, len(columns), x.reshape(2, x.shape[1], -1), down.taps, across.taps, columns)
+    np.testing.assert_array_equal(columns.reshape(expected.shape), expected)
+
+
+@every_geometry
+@every_dtype
+def test_sums_of_columns_are_the_transpose_of_making_them(geometry, dtype):
+    down, across = (table(*of_axis) for of_axis in geometry)
+    shape = (2, geometry[0][0], geometry[1][0], 3)
+    kh, kw = geometry[0][1], geometry[1][1]
+    columns = numbers(1, 2, len(down.taps), len(across.taps), kh, kw * 3, dtype=dtype)
+    dx, expected = np.full(shape, np.nan, dtype), np.zeros(shape)
+    launch(sum_columns, 2 * shape[1], columns, down.back, across.back, dx)
+    origin = naive_columns(np.arange(1.0, dx.size + 1).reshape(shape), *geometry)  # which pixel each element is of
+    for pixel, value in zip(origin.ravel().astype(int), columns.ravel(), strict=True):
+        if pixel:
+            expected.ravel()[pixel - 1] += value
+    np.testing.assert_allclose(dx, expected, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
+
+
+@every_geometry
+@every_dtype
+def test_depthwise(geometry, dtype):
+    down, across = (table(*of_axis) for of_axis in geometry)
+    x = numbers(0, 2, geometry[0][0], geometry[1][0], 3, dtype=dtype)
+    columns = naive_columns(x.astype(np.float64), *geometry)
+    weight, dy = numbers(1, *columns.shape[3:], dtype=dtype), numbers(2, *columns.shape[:3], 3, dtype=dtype)
+    y, dx = np.full(dy.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
+    partial = np.full((2 * dy.shape[1], *weight.shape), np.nan, dtype)
+    launch(depthwise, 2 * y.shape[1], x, weight, down.taps, across.taps, y)
+    launch(depthwise, 2 * x.shape[1], dy, weight, down.back, across.back, dx)
+    launch(depthwise_weight, len(partial), x, dy, down.taps, across.taps, partial)
+    tolerance = {"rtol": 1e-4 if dtype == np.float32 else 1e-12, "atol": 1e-5 if dtype == np.float32 else 1e-13}
+    np.testing.assert_allclose(y, (columns * weight).sum((3, 4)), **tolerance)
+    by_row = (columns * dy[:, :, :, None, None]).sum(2)
+    np.testing.assert_allclose(partial, by_row.reshape(partial.shape), **tolerance)
+    # <dy, conv(x)> = <dx, x>, for a dx that depends on dy alone
+    other = numbers(3, *x.shape)
+    forward = (naive_columns(other, *geometry) * weight).sum((3, 4))
+    assert (dx * other).sum() == pytest.approx(
+        (dy * forward).sum(), rel=1e-4 if dtype == np.float32 else 1e-11, abs=1e-5
+    )
+
+
+def test_bias():
+    y, bias = numbers(0, 5, 3), numbers(1, 3)
+    expected = y + bias
+    launch(add_bias, 5, y, bias)
+    np.testing.assert_array_equal(y, expected)
+
+
+def run(groups=1, first_layer=False):
+    """Output and gradients of a convolution whose columns take several blocks."""
+    x = minidl.tensor(numbers(0, 5, 6, 9, 8, dtype=np.float32), requires_grad=not first_layer)
+    weight = minidl.tensor(numbers(1, 6, 6 // groups, 3, 3, dtype=np.float32), requires_grad=True)
+    bias = minidl.tensor(numbers(2, 6, dtype=np.float32), requires_grad=True)
+    y = ops.conv2d(x, weight, bias, padding=1, groups=groups)
+    y.backward(numbers(3, *y.shape, dtype=np.float32))
+    return [y.numpy(), x.grad, weight.grad, bias.grad]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_chunks_do_not_change_a_bit(groups, monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 2 * 9 * 8 * 9 * 6 // groups)  # blocks of 2, 2 and 1 images
+    outcomes = []
+    for share_from in (0, 1 << 60):
+        monkeypatch.setattr(launching, "SHARE_FROM", share_from)
+        outcomes.append(run(groups))
+    for one, other in zip(*outcomes, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert dense(one) is one
+
+
+def test_blocks_give_the_same_sums(monkeypatch):
+    monkeypatch.setattr(convolution, "BLOCK", 1)
+    single = run()
+    monkeypatch.setattr(convolution, "BLOCK", 1 << 30)
+    for one, other in zip(single, run(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_a_first_layer_makes_no_gradient_of_its_input(groups, monkeypatch):
+    seen = []
+
+    def watched(kernel, *arguments, **options):
+        seen.append(kernel.name)
+        launch(kernel, *arguments, **options)
+
+    monkeypatch.setattr(convolution, "launch", watched)
+    assert run(groups, first_layer=True)[1] is None
+    assert "sum_columns" not in seen and seen.count("depthwise") == (groups == 6)
+
+
+def test_a_kernel_of_one_pixel_makes_no_columns(monkeypatch):
+    monkeypatch.setattr(convolution, "gather_columns", None)
+    x = minidl.tensor(numbers(0, 2, 3, 4, 5), requires_grad=True)
+    weight = minidl.tensor(numbers(1, 4, 3, 1, 1), requires_grad=True)
+    y = ops.conv2d(x, weight)
+    y.backward(np.ones(y.shape))
+    np.testing.assert_allclose(y.numpy(), np.einsum("nchw,oc->nohw", x.numpy(), weight.numpy()[:, :, 0, 0]), rtol=1e-12)
+    np.testing.assert_allclose(weight.grad[1, :, 0, 0], x.numpy().sum((0, 2, 3)), rtol=1e-12)
