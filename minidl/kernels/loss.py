@@ -83,15 +83,17 @@ def block_sums(values, partial, low, high):
 @kernel
 def merge_rows(partial, out, low, high):
     """out[k] = sum of partial[k], in order, in float64."""
-    for k in range(low, high):
-        s = np.float64(0)
-        for b in range(partial.shape[1]):
-            s += partial[k, b]
+    partial, out = partial[low:high], out[low:high]
+    for k in range(len(out)):
+        row, s = partial[k], np.float64(0)
+        for b in range(len(row)):
+            s += row[b]
         out[k] = s
 
 
 @kernel
 def quotient(sums, divisor, out, low, high):
     """out[i] = sums[i] / divisor[i]."""
-    for i in range(low, high):
+    sums, divisor, out = sums[low:high], divisor[low:high], out[low:high]
+    for i in range(len(out)):
         out[i] = sums[i] / divisor[i]
