@@ -1,0 +1,226 @@
+"""SGD against PyTorch's numbers for all options, its state, and what it leaves alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import nn, ones, optim, tensor
+from minidl.kernels.layout import dense
+
+OPTIONS = [
+    {"momentum": momentum, "dampening": dampening, "weight_decay": decay, "nesterov": nesterov}
+    for momentum, dampening, decay, nesterov in itertools.product((0, 0.9), (0, 0.3), (0, 0.1), (False, True))
+    if not nesterov or (momentum and not dampening)
+]
+SHAPES = [(4, 3, 2, 5), (67, 3), (5,), ()]
+
+
+def gradients(dtype, steps=10):
+    rng = np.random.default_rng(1)
+    return [[np.asarray(rng.standard_normal(shape)).astype(dtype) for shape in SHAPES] for _ in range(steps)]
+
+
+def parameters(dtype):
+    rng = np.random.default_rng(0)
+    return [nn.Parameter(np.asarray(rng.standard_normal(shape)).astype(dtype)) for shape in SHAPES]
+
+
+def run(optimizer, params, steps):
+    """Steps with given gradients, in C order, which is not the order of an image's memory."""
+    for arrays in steps:
+        for parameter, array in zip(params, arrays, strict=True):
+            parameter.grad = array.copy()
+        optimizer.step()
+    return [p.numpy().copy() for p in params]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ten_steps_as_pytorch(options, dtype):
+    torch = pytest.importorskip("torch")
+    ours = parameters(dtype)
+    theirs = [torch.nn.Parameter(torch.tensor(p.numpy())) for p in ours]
+    optimizer, reference = optim.SGD(ours, lr=0.1, **options), torch.optim.SGD(theirs, lr=0.1, **options)
+    for i, arrays in enumerate(gradients(dtype)):
+        for place, array in enumerate(arrays):
+            ours[place].grad, theirs[place].grad = array.copy(), torch.from_numpy(array.copy())
+        if i == 4:  # options are read anew at each step
+            optimizer.param_groups[0]["lr"] = reference.param_groups[0]["lr"] = 0.03
+        optimizer.step()
+        reference.step()
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-13, "atol": 1e-14}
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.dtype == np.dtype(dtype)
+        np.testing.assert_allclose(our.numpy(), their.detach().numpy(), **close)
+        if options["momentum"]:
+            velocity = reference.state[their]["momentum_buffer"].numpy()
+            np.testing.assert_allclose(optimizer.state[our]["momentum_buffer"], velocity, **close)
+
+
+def test_the_velocity_starts_as_the_gradient_whatever_the_dampening():
+    parameter = nn.Parameter(np.zeros(3))
+    optimizer = optim.SGD([parameter], lr=1, momentum=0.5, dampening=0.9)
+    parameter.grad = np.array([1.0, -2.0, 0.0])
+    optimizer.step()
+    assert parameter.tolist() == [-1, 2, 0]
+    optimizer.step()  # v = 0.5 g + 0.1 g
+    np.testing.assert_allclose(parameter.numpy(), [-1.6, 3.2, 0], rtol=1e-15)
+
+
+def test_groups_have_options_of_their_own():
+    first, second = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    optimizer = optim.SGD([{"params": first, "lr": 1.0}, {"params": [second], "weight_decay": 0.5}], lr=0.1)
+    first.grad, second.grad = np.ones(2), np.ones(2)
+    optimizer.step()
+    assert first.tolist() == [0, 0]
+    np.testing.assert_allclose(second.numpy(), 1 - 0.1 * 1.5, rtol=1e-15)
+
+
+def test_what_has_no_gradient_is_left_alone():
+    first, second = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
+    optimizer = optim.SGD([first, second], lr=0.1, momentum=0.9, weight_decay=0.1)
+    first.grad = np.ones(2)
+    optimizer.step()
+    assert second.tolist() == [1, 1] and second not in optimizer.state and first in optimizer.state
+    optimizer.zero_grad()
+    assert first.grad is None
+
+
+def test_the_gradient_is_not_changed_and_the_weight_keeps_its_memory():
+    parameter = nn.Parameter(np.ones((2, 3, 4, 5)))
+    memory, gradient = parameter._array, np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    optimizer = optim.SGD([parameter], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
+    parameter.grad = gradient.copy()
+    optimizer.step()
+    np.testing.assert_array_equal(parameter.grad, gradient)
+    assert parameter._array is memory
+    velocity = optimizer.state[parameter]["momentum_buffer"]
+    assert velocity.strides == memory.strides and dense(velocity) is velocity
+
+
+def test_resume_is_exact():
+    steps = gradients("float32")
+    options = {"lr": 0.1, "momentum": 0.9, "dampening": 0.1, "weight_decay": 0.01}
+    straight = parameters("float32")
+    expected = run(optim.SGD(straight, **options), straight, steps)
+    before, after = parameters("float32"), parameters("float32")
+    first = optim.SGD(before, **options)
+    halfway = run(first, before, steps[:5])
+    state = first.state_dict()
+    for parameter, value in zip(after, halfway, strict=True):
+        parameter.data[...] = value
+    second = optim.SGD(after, lr=5)
+    second.load_state_dict(state)
+    for got, wanted in zip(run(second, after, steps[5:]), expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_the_state_is_numbers_and_copies_of_arrays():
+    params = parameters("float64")
+    optimizer = optim.SGD([{"params": params[:2]}, {"params": params[2:], "lr": 0.5}], lr=0.1, momentum=0.9)
+    run(optimizer, params, gradients("float64", 1))
+    state = optimizer.state_dict()
+    assert [group["params"] for group in state["param_groups"]] == [[0, 1], [2, 3]]
+    options = {"momentum": 0.9, "dampening": 0, "weight_decay": 0, "nesterov": False}
+    assert [{k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]] == [
+        {"lr": 0.1, **options},
+        {"lr": 0.5, **options},
+    ]
+    assert sorted(state["state"]) == [0, 1, 2, 3]
+    velocity = state["state"][0]["momentum_buffer"]
+    assert velocity.flags.c_contiguous and velocity.shape == SHAPES[0]
+    velocity[...] = 7
+    assert not (optimizer.state[params[0]]["momentum_buffer"] == 7).any()
+
+
+def test_pytorchs_state_loads():
+    torch = pytest.importorskip("torch")
+    ours, steps = parameters("float64"), gradients("float64")
+    theirs = [torch.nn.Parameter(torch.tensor(p.numpy())) for p in ours]
+    reference = torch.optim.SGD(theirs, lr=0.2, momentum=0.8)
+    optimizer = optim.SGD(ours, lr=0.1)
+    for parameter, array in zip(theirs, steps[0], strict=True):
+        parameter.grad = torch.from_numpy(array)
+    reference.step()
+    optimizer.load_state_dict(reference.state_dict())
+    for our, their in zip(ours, theirs, strict=True):
+        our.data[...] = their.detach().numpy()
+    for parameter, array in zip(theirs, steps[1], strict=True):
+        parameter.grad = torch.from_numpy(array)
+    reference.step()
+    for got, their in zip(run(optimizer, ours, steps[1:2]), theirs, strict=True):
+        np.testing.assert_allclose(got, their.detach().numpy(), rtol=1e-13, atol=1e-14)
+
+
+def test_a_wrong_state_changes_nothing():
+    params = parameters("float64")
+    optimizer = optim.SGD(params, lr=0.1, momentum=0.9)
+    run(optimizer, params, gradients("float64", 1))
+    before = optimizer.state_dict()
+    wrong = optimizer.state_dict()
+    wrong["param_groups"][0]["lr"] = 0.7
+    wrong["state"][1]["momentum_buffer"] = np.ones(2)
+    with pytest.raises(ValueError, match=r"momentum_buffer of shape \(67, 3\) for parameter 1, got \(2,\)"):
+        optimizer.load_state_dict(wrong)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    for place in range(4):
+        np.testing.assert_array_equal(
+            after["state"][place]["momentum_buffer"], before["state"][place]["momentum_buffer"]
+        )
+
+
+def test_a_step_between_forward_and_backward_is_refused():
+    layer = nn.Linear(2, 2)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+    x = ones(3, 2, requires_grad=True)
+    layer(x).sum().backward()
+    loss = layer(x).sum()
+    optimizer.step()
+    with pytest.raises(ValueError, match="changed in place"):
+        loss.backward()
+
+
+def test_a_weight_in_another_order_of_memory_is_updated_too():
+    parameter = nn.Parameter(np.ones((2, 3, 4, 5)))
+    parameter._array = np.ascontiguousarray(parameter._array)  # as unpickling leaves it
+    parameter.grad = np.ones((2, 3, 4, 5))
+    optim.SGD([parameter], lr=0.5).step()
+    assert (parameter.numpy() == 0.5).all()
+
+
+def test_weight_decay_on_one_of_two_equal_leaves_leaves_the_other_alone():
+    first, second = nn.Parameter(ones(3)), nn.Parameter(ones(3))
+    (first + second).sum().backward()
+    optim.SGD([{"params": first, "weight_decay": 0.5}, {"params": second}], lr=1.0).step()
+    np.testing.assert_allclose(first.numpy(), -0.5)
+    np.testing.assert_allclose(second.numpy(), 0)
+
+
+def test_two_runs_from_one_seed_are_bit_identical():
+    def losses():
+        minidl.manual_seed(3)
+        model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Sigmoid(), nn.Dropout(0.2), nn.Linear(8, 3))
+        optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9, nesterov=True)
+        rng, loss_of, out = np.random.default_rng(0), nn.CrossEntropyLoss(), []
+        x, y = tensor(rng.standard_normal((50, 4)).astype(np.float32)), tensor(rng.integers(0, 3, 50))
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = loss_of(model(x), y)
+            loss.backward()
+            optimizer.step()
+            out.append(loss.item())
+        return out
+
+    first = losses()
+    assert losses() == first and first[-1] < first[0]
+
+
+def test_text():
+    optimizer = optim.SGD([nn.Parameter(ones(1))], lr=0.1, momentum=0.9)
+    assert repr(optimizer) == (
+        "SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.1\n    momentum: 0.9\n    nesterov: False\n"
+        "    weight_decay: 0\n)\nmomentum is PyTorch's: v = momentum * v + g, w = w - lr * v"
+    )
