@@ -1,0 +1,1 @@
+"""What experiments share: data, networks, training runs, statistics, tables, figures."""
