@@ -12,39 +12,55 @@ STEPS, BATCH = 100, 60
 def mlp(nn):
     layers = []
     for inputs, outputs in ((784, 100), (100, 100), (100, 100)):
-        layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.Sigmoid()]
+        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.Sigmoid()]
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(100, 10))
 
 
 def cnn(nn):
     return nn.Sequential(
-        *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(32 * 7 * 7, 10)),
     )
 
 
-def batches():
+def batches(dtype):
     inputs, targets = FashionMNIST(train=True)[np.arange(1200)]
     inputs = (np.asarray(inputs) - np.float32(0.5)) / np.float32(0.35)
     for step in range(STEPS):
         at = (np.arange(BATCH) + step * BATCH) % len(inputs)
-        yield inputs[at], np.asarray(targets)[at]
+        yield inputs[at].astype(dtype), np.asarray(targets)[at]
 
 
-@pytest.mark.parametrize("build", [mlp, cnn])
-def test_a_hundred_steps_as_pytorch(build):
+def distance(got, expected):
+    """The largest difference, as a share of the largest number (of 0.01 for biases that hardly left zero)."""
+    return np.abs(got - expected).max() / max(np.abs(expected).max(), 0.01)
+
+
+# No bias before BatchNorm: its gradient is zero but for rounding, so the two would wander apart.
+# In float32 a training run amplifies rounding: PyTorch's own two memory layouts drift apart on the CNN by 4e-4 at a rate
+# of 0.001 and by 0.4 at 0.02. At 0.0005 they agree to 5e-5; in float64 the larger rate can be asked for as well.
+@pytest.mark.parametrize(
+    ("build", "dtype", "rate", "tolerance"),
+    [
+        (mlp, "float32", 0.02, 1e-4),
+        (cnn, "float32", 0.0005, 1e-4),
+        (mlp, "float64", 0.02, 1e-9),
+        (cnn, "float64", 0.02, 1e-7),
+    ],
+)
+def test_a_hundred_steps_as_pytorch(build, dtype, rate, tolerance):
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
-    theirs = build(torch.nn)
-    ours = build(nn)
+    theirs = build(torch.nn).to(getattr(torch, dtype))
+    ours = build(nn).to(dtype)
     ours.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
-    options = {"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-3}
+    options = {"lr": rate, "momentum": 0.9, "weight_decay": 1e-3}
     our_optimizer = optim.SGD(ours.parameters(), **options)
     their_optimizer = torch.optim.SGD(theirs.parameters(), **options)
     our_loss, their_loss = nn.CrossEntropyLoss(), torch.nn.CrossEntropyLoss()
     losses = []
-    for x, y in batches():
+    for x, y in batches(dtype):
         our_optimizer.zero_grad()
         loss = our_loss(ours(tensor(x)), tensor(y))
         loss.backward()
@@ -55,12 +71,12 @@ def test_a_hundred_steps_as_pytorch(build):
         their_optimizer.step()
         losses.append((loss.item(), reference.item()))
     losses = np.array(losses)
-    np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=1e-4)
+    np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=tolerance)
     assert losses[-10:].mean() < losses[0, 0] / 2
     for name, value in theirs.state_dict().items():
-        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+        assert distance(ours.state_dict()[name], value.numpy()) < 10 * tolerance, name
     ours.eval()
     theirs.eval()
     with torch.no_grad():
         expected = theirs(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(ours(tensor(x)).numpy(), expected, rtol=1e-3, atol=1e-3)
+    assert distance(ours(tensor(x)).numpy(), expected) < 10 * tolerance
