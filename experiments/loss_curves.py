@@ -33,6 +33,7 @@ from .common.runs import MOMENTUM, SEARCH_SEED, Arm, Network, choose_rate, steps
 
 SUMMARY = "MLP and CNN on Fashion-MNIST, with and without batch normalization: loss curves and test accuracy"
 RATES = (0.01, 0.03, 0.1, 0.3)
+QUICK_RATES = (0.03, 0.1)
 MLP = Network(
     name="MLP",
     title="MLP 784-100-100-100-10",
@@ -119,7 +120,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         ]
     if options.activation:
         chosen = [replace(network, activation=options.activation) for network in chosen]
-    rates = (0.03, 0.1) if options.quick else RATES
+    rates = QUICK_RATES if options.quick else RATES
     return Plan(
         networks=tuple(chosen),
         norms=tuple(dict.fromkeys(options.norm)),

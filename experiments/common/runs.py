@@ -70,9 +70,18 @@ class Arm:
 
 
 def trainer_of(
-    arm: Arm, rate: float, seed: int, dataset: Dataset, epochs: int, callbacks: Sequence[Any] = ()
+    arm: Arm,
+    rate: float,
+    seed: int,
+    dataset: Dataset,
+    epochs: int,
+    callbacks: Sequence[Any] = (),
+    stop: bool = False,
 ) -> tuple[Trainer, DataLoader]:
-    """A network of this seed, and the batches of this seed in an order that all arms share."""
+    """A network of this seed, and the batches of this seed in an order that all arms share.
+
+    With `stop`, a loss that is not finite ends the run; without, a run that diverges is shown as it is.
+    """
     model = arm.network.build(arm.norm, arm.network.activation, seed)
     loader = DataLoader(dataset, arm.network.batch_size, shuffle=True, rng=Generator(seed, stream=100), prefetch=0)
     optimizer = optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
@@ -80,8 +89,8 @@ def trainer_of(
     if arm.network.schedule == "cosine":
         schedule = optim.CosineAnnealingLR(optimizer, T_max=epochs * len(loader))
     loss = nn.CrossEntropyLoss()
-    trainer = Trainer(model, loss, optimizer, schedule, schedule_every="step", callbacks=callbacks, progress=False)
-    return trainer, loader
+    options: dict[str, Any] = {"schedule_every": "step", "callbacks": callbacks, "progress": False}
+    return Trainer(model, loss, optimizer, schedule, stop_on_non_finite=stop, **options), loader
 
 
 def choose_rate(arm: Arm, rates: Sequence[float], images: Images, advance: Callable[[], Any]) -> None:
@@ -92,7 +101,7 @@ def choose_rate(arm: Arm, rates: Sequence[float], images: Images, advance: Calla
     epochs = arm.network.search_epochs
     validation = DataLoader(images.validation, EVALUATION_BATCH, prefetch=0)
     for rate in rates:
-        trainer, loader = trainer_of(arm, rate, SEARCH_SEED, images.search, epochs, [lambda *_: advance()])
+        trainer, loader = trainer_of(arm, rate, SEARCH_SEED, images.search, epochs, [lambda *_: advance()], stop=True)
         try:
             trainer.fit(loader, epochs)
             found = trainer.evaluate(validation)
