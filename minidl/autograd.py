@@ -136,7 +136,12 @@ def backward(root: Tensor, gradient: Any = None) -> None:
         return
     mutation.verify_output(root, root.node)
     root.node.gradient, root.node.owned = seed, False
-    waiting, nodes = [-root.node.serial], {root.node.serial: root.node}
+    with np.errstate(all="ignore"):  # a diverging run shows NaN, as it does in compiled kernels, and no warnings
+        _walk_down(root.node)
+
+
+def _walk_down(root: Node) -> None:
+    waiting, nodes = [-root.serial], {root.serial: root}
     while waiting:
         node = nodes.pop(-heapq.heappop(waiting))
         for tensor, part, fresh in _pull(node):

@@ -273,3 +273,13 @@ def test_images_keep_their_memory_order_through_sums_of_gradients():
     x = minidl.randn(2, 3, 4, 5, requires_grad=True, rng=0)
     (x.relu() + x.tanh() + x).sum().backward()
     assert x.grad.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_a_diverging_run_shows_infinity_and_nan_and_no_warnings():
+    x = tensor([1e30, -1.0, 0.0, 1000.0], requires_grad=True)
+    big = (x * x).sum() + x.exp().sum() + (x - x * 1e30).var()
+    nan = x.log().sum() + (x / 0.0).mean()
+    assert big.item() == np.inf and np.isnan(nan.item())
+    (big + nan).backward()
+    assert not np.isfinite(x.grad).any()
+    assert np.isinf((x.reshape(1, 4) @ x).item())

@@ -6,6 +6,7 @@ from ..autograd import Pullback, op
 from .checks import check_broadcast, check_float, check_same_dtype
 
 Rule = tuple[np.ndarray, Pullback | None]
+_quiet = np.errstate(all="ignore")  # infinity and NaN are answers here, as in the kernels; they show in the loss
 
 
 def _check(name: str, x: np.ndarray, y: np.ndarray) -> None:
@@ -15,6 +16,7 @@ def _check(name: str, x: np.ndarray, y: np.ndarray) -> None:
 
 
 @op
+@_quiet
 def add(x: np.ndarray, y: np.ndarray) -> Rule:
     """x + y, element by element, with broadcasting."""
     _check("add", x, y)
@@ -22,6 +24,7 @@ def add(x: np.ndarray, y: np.ndarray) -> Rule:
 
 
 @op
+@_quiet
 def subtract(x: np.ndarray, y: np.ndarray) -> Rule:
     """x - y, element by element, with broadcasting."""
     _check("subtract", x, y)
@@ -29,6 +32,7 @@ def subtract(x: np.ndarray, y: np.ndarray) -> Rule:
 
 
 @op
+@_quiet
 def multiply(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x * y, element by element, with broadcasting."""
     _check("multiply", x, y)
@@ -36,6 +40,7 @@ def multiply(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
 
 
 @op
+@_quiet
 def divide(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x / y, element by element, with broadcasting."""
     _check("divide", x, y)
@@ -44,6 +49,7 @@ def divide(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
 
 
 @op
+@_quiet
 def power(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x ** y, element by element, with broadcasting; the gradient in `y` is 0 where x is 0."""
     _check("power", x, y)
@@ -74,6 +80,7 @@ def absolute(x: np.ndarray) -> Rule:
 
 
 @op
+@_quiet
 def exp(x: np.ndarray) -> Rule:
     """e ** x."""
     check_float("exp", x=x)
@@ -82,20 +89,20 @@ def exp(x: np.ndarray) -> Rule:
 
 
 @op
+@_quiet
 def log(x: np.ndarray) -> Rule:
     """The natural logarithm: NaN below 0, -inf at 0."""
     check_float("log", x=x)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        y = np.log(x)
+    y = np.log(x)
     return y, lambda dy: dy / x
 
 
 @op
+@_quiet
 def sqrt(x: np.ndarray) -> Rule:
     """The square root: NaN below 0."""
     check_float("sqrt", x=x)
-    with np.errstate(invalid="ignore"):
-        y = np.sqrt(x)
+    y = np.sqrt(x)
     return y, lambda dy: dy / (y + y)
 
 

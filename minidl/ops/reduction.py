@@ -38,6 +38,7 @@ def _reduce(function: Any, x: np.ndarray, axes: tuple[int, ...], keepdim: bool) 
 
 
 @op
+@np.errstate(all="ignore")
 def sum(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     """The sum over `dim` (all dimensions for `None`)."""
     check_float("sum", x=x)
@@ -47,6 +48,7 @@ def sum(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
 
 
 @op
+@np.errstate(all="ignore")
 def mean(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     """The mean over `dim` (all dimensions for `None`).
 
@@ -60,6 +62,7 @@ def mean(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
 
 
 @op
+@np.errstate(all="ignore")
 def var(x: np.ndarray, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Rule:
     """The variance over `dim`, of squared deviations summed and divided by (count - correction), as in PyTorch.
 
