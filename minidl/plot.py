@@ -84,6 +84,16 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
     return (sums[..., high] - sums[..., low]) / (high - low)
 
 
+def log_scale(axes: "Axes") -> None:
+    """A logarithmic vertical axis with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def draw_losses(axes: "Axes", losses: np.ndarray, label: str, color: str) -> None:
     """The losses of several runs, (S, T): the first one's raw, faint, behind the band of all, smoothed."""
     count = losses.shape[1]
