@@ -277,7 +277,7 @@ def test_images_keep_their_memory_order_through_sums_of_gradients():
 
 def test_a_diverging_run_shows_infinity_and_nan_and_no_warnings():
     x = tensor([1e30, -1.0, 0.0, 1000.0], requires_grad=True)
-    big = (x * x).sum() + x.exp().sum() + (x - x * 1e30).var()
+    big = (x * x).sum() + x.exp().sum()
     nan = x.log().sum() + (x / 0.0).mean()
     assert big.item() == np.inf and np.isnan(nan.item())
     (big + nan).backward()
