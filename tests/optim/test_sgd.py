@@ -4,9 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from numba import config
+from numba.core.runtime import _nrt_python, rtsys
 
 import minidl
 from minidl import nn, ones, optim, tensor
+from minidl.kernels import update
+from minidl.kernels.launch import launch
 from minidl.kernels.layout import dense
 
 OPTIONS = [
@@ -98,6 +102,22 @@ def test_the_gradient_is_not_changed_and_the_weight_keeps_its_memory():
     assert parameter._array is memory
     velocity = optimizer.state[parameter]["momentum_buffer"]
     assert velocity.strides == memory.strides and dense(velocity) is velocity
+
+
+@pytest.mark.parametrize("nesterov", [0, 1])
+@pytest.mark.parametrize(("kernel", "count"), [(update.sgd, 2), (update.sgd_momentum, 3)])
+def test_the_kernels_allocate_nothing(kernel, count, nesterov):
+    arrays = [*np.ones((count, 1000), np.float32), np.array([0.1, 0.01, 0.9, 1, nesterov])]
+    launch(kernel, 1000, *arrays)  # compiles it, if that is not done yet
+    counting = _nrt_python.memsys_stats_enabled()
+    _nrt_python.memsys_enable_stats()
+    before = rtsys.get_allocation_stats()
+    launch(kernel, 1000, *arrays)
+    after = rtsys.get_allocation_stats()
+    if not counting:
+        _nrt_python.memsys_disable_stats()
+    handles = 0 if config.DISABLE_JIT else len(arrays) + 1  # of the arrays that go in, and of the packed arguments
+    assert after.alloc - before.alloc == after.free - before.free == handles
 
 
 def test_resume_is_exact():
