@@ -38,8 +38,8 @@ def distance(got, expected):
 
 
 # No bias before BatchNorm: its gradient is zero but for rounding, so the two would wander apart.
-# In float32 a training run amplifies rounding: PyTorch's own two memory layouts drift apart on the CNN by 4e-4 at a rate
-# of 0.001 and by 0.4 at 0.02. At 0.0005 they agree to 5e-5; in float64 the larger rate can be asked for as well.
+# In float32 training amplifies rounding: on the CNN, PyTorch's own two memory layouts drift apart by 4e-4 at a rate of
+# 0.001 and by 0.4 at 0.02. At 0.0005 they agree to 5e-5; in float64 the larger rate can be asked for as well.
 @pytest.mark.parametrize(
     ("build", "dtype", "rate", "tolerance"),
     [

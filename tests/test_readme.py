@@ -17,7 +17,12 @@ def run(program, folder):
     script = folder / "program.py"
     script.write_text(program, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=folder, capture_output=True, text=True, check=False, env=os.environ
+        [sys.executable, "-W", "error", str(script)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
     )
 
 

@@ -156,18 +156,6 @@ def batch_gradient_sums(x, dy, affine, sums, dots, step: int, low, high):
 
 
 @kernel
-def merge_sums(partial, out, low, high):
-    """out[c] = sum over blocks of partial[b, c], in order; `out` is float64."""
-    out = out[low:high]
-    for c in range(len(out)):
-        out[c] = 0
-    for b in range(len(partial)):
-        row = partial[b, low:high]
-        for c in range(len(out)):
-            out[c] += row[c]
-
-
-@kernel
 def batch_gradients(sums, weight, saved, dweight, dbias, slopes, rows: int, training: int, low, high):
     """The parameters' gradients and `slopes`, from sums[0] = sum(dy) and sums[1] = sum(dy * (x - center)).
 

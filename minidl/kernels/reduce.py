@@ -4,7 +4,6 @@ A plain loop over one accumulator cannot be vectorised without changing the orde
 written out can, on any register width, and err less.
 """
 
-import numpy as np
 from numba import njit
 
 from .launch import kernel
@@ -62,10 +61,14 @@ def column_sums(x, partial, low, high):
 
 
 @kernel
-def merge_columns(partial, out, low, high):
-    """out[c] = sum over blocks of partial[b, c], in float64, in block order."""
-    for c in range(low, high):
-        s = np.float64(0)
-        for b in range(len(partial)):
-            s += partial[b, c]
-        out[c] = s
+def merge_columns(partial, sums, out, low, high):
+    """out[c] = sum over blocks b of partial[b, c], in order, in the float64 of `sums`, which may be `out` itself."""
+    sums, out = sums[low:high], out[low:high]
+    for c in range(len(sums)):
+        sums[c] = 0
+    for b in range(len(partial)):
+        row = partial[b, low:high]
+        for c in range(len(sums)):
+            sums[c] += row[c]
+    for c in range(len(sums)):
+        out[c] = sums[c]

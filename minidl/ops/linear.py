@@ -14,9 +14,9 @@ Rule = tuple[np.ndarray, Pullback | None]
 def sum_rows(x: np.ndarray) -> np.ndarray:
     """The sum over the rows of a C-ordered matrix, in blocks of a fixed number of rows merged in order."""
     blocks = -(-x.shape[0] // BLOCK_ROWS)
-    partial, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1], x.dtype)
+    partial, sums, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1]), np.empty(x.shape[1], x.dtype)
     launch(column_sums, blocks, x, partial, work=x.size)
-    launch(merge_columns, x.shape[1], partial, out, work=partial.size)
+    launch(merge_columns, x.shape[1], partial, sums, out, work=partial.size)
     return out
 
 

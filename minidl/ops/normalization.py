@@ -119,7 +119,7 @@ def _batch_norm_gradients(dy: np.ndarray, saved: _Saved, training: bool, dx: np.
     partial, sums = np.empty((2, blocks, width), dy.dtype), np.empty((2, width))
     launch(kernels.batch_gradient_sums, blocks, matrix, dy, affine, *partial, step, work=2 * dy.size)
     for part, out in zip(partial, sums, strict=True):
-        launch(kernels.merge_sums, width, part, out, work=part.size)
+        launch(merge_columns, width, part, out, out, work=part.size)
     dweight, dbias, slopes = np.empty_like(weight), np.empty_like(weight), np.empty_like(affine)
     arguments = (sums, weight, moments, dweight, dbias, slopes, count, training)
     launch(kernels.batch_gradients, len(weight), *arguments)
@@ -220,10 +220,10 @@ def _layer_norm_gradients(dy: np.ndarray, matrix: np.ndarray, moments: np.ndarra
     count, size = matrix.shape
     step = kernels.block_rows(size)
     blocks = max(1, -(-count // step))
-    partial, gradients = np.empty((2, blocks, size), dy.dtype), np.empty((2, size), dy.dtype)
+    partial, sums, gradients = np.empty((2, blocks, size), dy.dtype), np.empty(size), np.empty((2, size), dy.dtype)
     launch(kernels.layer_norm_gradient_sums, blocks, matrix, dy, *moments, *partial, step, work=2 * dy.size)
     for part, out in zip(partial, gradients, strict=True):
-        launch(merge_columns, size, part, out, work=part.size)
+        launch(merge_columns, size, part, sums, out, work=part.size)
     return gradients
 
 

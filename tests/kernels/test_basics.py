@@ -60,10 +60,11 @@ def test_sums_along_a_row(dtype, length):
 @pytest.mark.parametrize("count", [1, 5, BLOCK_ROWS, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + 3])
 def test_sums_down_columns(count):
     x = np.random.default_rng(0).standard_normal((count, 3))
-    partial, out = np.empty((-(-count // BLOCK_ROWS), 3)), np.empty(3)
+    partial, sums, out = np.empty((-(-count // BLOCK_ROWS), 3)), np.empty(3), np.empty(3, np.float32)
     launch(column_sums, len(partial), x, partial)
-    launch(merge_columns, 3, partial, out)
-    np.testing.assert_allclose(out, [math.fsum(x[:, c]) for c in range(3)], rtol=1e-13, atol=1e-13)
+    launch(merge_columns, 3, partial, sums, out)
+    np.testing.assert_allclose(sums, [math.fsum(x[:, c]) for c in range(3)], rtol=1e-13, atol=1e-13)
+    assert np.array_equal(out, sums.astype(np.float32))
 
 
 @kernel

@@ -7,7 +7,6 @@ import textwrap
 
 import numpy as np
 import pytest
-
 from numba import config, njit
 
 from minidl.kernels import launch as launching

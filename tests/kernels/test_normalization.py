@@ -6,6 +6,7 @@ import pytest
 from minidl.kernels import launch as launching
 from minidl.kernels import normalization as kernels
 from minidl.kernels.launch import launch
+from minidl.kernels.reduce import merge_columns
 
 SHAPES = [(2, 1), (5, 3), (37, 2), (24, 5), (70, 3)]
 DTYPES = [np.float32, np.float64]
@@ -99,7 +100,7 @@ def test_batch_norm(lanes, dtype, cut):
     partial, sums = np.empty((2, blocks, matrix.shape[1]), dtype), np.empty((2, matrix.shape[1]))
     launch(kernels.batch_gradient_sums, blocks, matrix, upstream, affine, *partial, 16)
     for part, out in zip(partial, sums, strict=True):
-        launch(kernels.merge_sums, matrix.shape[1], part, out)
+        launch(merge_columns, matrix.shape[1], part, out, out)
     (dweight, dbias), slopes, dx = np.empty((2, 3), dtype), np.empty_like(affine), np.empty_like(matrix)
     launch(kernels.batch_gradients, 3, sums, weight, saved, dweight, dbias, slopes, len(matrix), True)
     launch(kernels.batch_input_gradient, len(matrix), matrix, upstream, affine, slopes, dx)
