@@ -1,13 +1,14 @@
 """Matrix products. NumPy's BLAS computes them for now, held to one thread, since its bits change with its threads."""
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 _held = False
 
 
 def _hold_to_one_thread() -> None:
     global _held
+    from threadpoolctl import ThreadpoolController  # a fifth of minidl's import time, so not before it is needed
+
     _held = True
     for library in ThreadpoolController().select(user_api="blas").lib_controllers:
         library.set_num_threads(1)
