@@ -54,7 +54,7 @@ CNN = Network(
     schedule="cosine",
     epochs=5,
     search_epochs=2,
-    evaluations=10,
+    evaluations=8,
 )
 
 
