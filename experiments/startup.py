@@ -5,6 +5,7 @@ kernels of the first step are compiled beforehand and read from the cache on dis
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -53,4 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _python(program: str) -> str:
     """What a new Python prints that runs the program."""
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    # Numba's modules were compiled to bytecode when it was installed: let those of minidl be kept as well
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
