@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+from .common.arguments import count
+
 SUMMARY = "seconds to import minidl, against Numba, and to train the first step in a new process"
 
 IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
@@ -32,7 +34,7 @@ print(loss.item())
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--rounds", type=int, default=9, help="new processes for each figure (default: %(default)s)")
+    parser.add_argument("--rounds", type=count, default=9, help="new processes for each figure (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
