@@ -11,6 +11,7 @@ result has the same bits on any number of threads.
 
 import inspect
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,11 @@ def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> 
         return
     run = kernel.door or _open(kernel)
     try:
-        run(_loop, _block, n, chunks, *arguments)
+        if chunks == 1:
+            run(_loop, _block, n, 1, *arguments)
+        else:
+            with _sharing:
+                run(_loop, _shared_block, n, chunks, *arguments)
     except numba.TypingError as error:
         raise TypeError(_complaint(kernel, arguments)) from error
 
@@ -130,7 +135,9 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
 
 
 BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
-_block = np.zeros(BLOCK_WORDS, np.int64)
+_block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which holds the GIL from end to end
+_shared_block = np.zeros(BLOCK_WORDS, np.int64)  # of one of several: there Numba lets other Python threads run, ...
+_sharing = threading.RLock()  # ... which must not write their arguments over those that the chunks still read
 _loop = 0  # address of the loop over chunks; 0 until the first launch
 
 
@@ -138,15 +145,17 @@ def _open(kernel: Kernel) -> Callable[..., int]:
     global _loop
     from . import door  # reaches deep into Numba: a quarter of its import time, paid at the first launch
 
-    if not _loop:
-        _loop = door.loop_address(parallel=True)
-    kernel.door = door.make_door(kernel.function)
+    with _sharing:
+        if not _loop:
+            _loop = door.loop_address(parallel=True)
+        kernel.door = kernel.door or door.make_door(kernel.function)
     return kernel.door
 
 
 def _after_fork() -> None:
     # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
-    global _loop
+    global _loop, _sharing
+    _sharing = threading.RLock()  # a thread that the child does not have may have held it
     if _loop:
         from . import door
 

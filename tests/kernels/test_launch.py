@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -76,6 +77,30 @@ def test_every_item_is_run_once(share_from, monkeypatch):
         y = np.zeros(n)
         launch(count, n, y, work=10**7)
         assert (y == 1).all()
+
+
+def test_python_threads_may_launch_at_once():
+    """Of the same size, so that an argument taken from another thread's launch shows as a wrong number."""
+    size, wrong = 40_000, []
+
+    def run(place):
+        x, y = np.full(size, place, np.float32), np.empty(size, np.float32)
+        few = np.empty(3, np.float32)
+        for repeat in range(100):
+            launch(scale, size, x, y, 2.0, repeat)  # shared by the threads of the loop
+            launch(scale, 3, x, few, 3.0, repeat)
+            if not ((y == 2 * place + repeat).all() and (few == 3 * place + repeat).all()):
+                wrong.append((place, repeat))
+
+    assert chunks_of(size, size) > 1
+    if config.DISABLE_JIT:  # slow, and without any block of arguments to share
+        size = 100
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_two_kernels_of_one_name_keep_apart():
