@@ -78,24 +78,19 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
 
     >>> @op
     ... def cube(x):
-    ...     def pullback(dy):
-    ...         return 3 * x**2 * dy
-    ...     return x**3, pullback
+    ...     return x**3, lambda dy: 3 * x**2 * dy
     """
     name = function.__name__.strip("_")
-    parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    defaults = {p.name: None for p in parameters if p.default is None}
-    asks = any(p.name == "needs" and p.kind is p.KEYWORD_ONLY for p in parameters)
+    names, optional, asks = _signature(function)
 
     @functools.wraps(function)
     def apply(*inputs: Any, **options: Any) -> Tensor:
         if len(inputs) < len(names):
-            inputs += _missing(name, names[len(inputs) :], defaults, options)
+            inputs += _remaining(name, names, optional, len(inputs), options)
         recording = _state.recording
         tensors, arrays, needs = [], [], []
         for x in inputs:  # plain loops: this runs for every op, where a generator costs as much as a small kernel
-            x = x if isinstance(x, Tensor) else wrap(name, x, inputs)
+            x = x if isinstance(x, Tensor) else wrap(name, x, inputs, len(tensors) in optional)
             tensors.append(x)
             arrays.append(None if x is None else x._array)
             needs.append(x is not None and recording and x._requires_grad)
@@ -114,12 +109,20 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
     return apply
 
 
-def _missing(name: str, names: list[str], defaults: dict[str, None], options: dict[str, Any]) -> tuple:
-    """The inputs given by keyword, or left out."""
-    lacking = [n for n in names if n not in options and n not in defaults]
-    if lacking:
-        raise TypeError(f"{name}: expected {', '.join(names)}, got no {lacking[0]}")
-    return tuple(options.pop(n, None) for n in names)
+def _signature(function: Callable) -> tuple[list[str], set[int], bool]:
+    """The names of the inputs, the places of those that may be None, and whether `needs` is asked for."""
+    parameters = inspect.signature(function).parameters.values()
+    inputs = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    asks = any(p.name == "needs" and p.kind is p.KEYWORD_ONLY for p in parameters)
+    return [p.name for p in inputs], {i for i, p in enumerate(inputs) if p.default is None}, asks
+
+
+def _remaining(name: str, names: list[str], optional: set[int], given: int, options: dict[str, Any]) -> tuple:
+    """The inputs after the first `given` ones: given by keyword, or left out."""
+    for place in range(given, len(names)):
+        if place not in optional and names[place] not in options:
+            raise TypeError(f"{name}: expected {', '.join(names)}, got no {names[place]}")
+    return tuple(options.pop(n, None) for n in names[given:])
 
 
 def backward(root: Tensor, gradient: Any = None) -> None:

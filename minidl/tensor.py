@@ -272,22 +272,32 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return out
 
 
-def wrap(name: str, value: Any, inputs: tuple) -> Tensor | None:
+def wrap(name: str, value: Any, inputs: tuple, optional: bool) -> Tensor | None:
     """An op's input that is no tensor: an ndarray as it is, a number in the dtype of the op's other inputs.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is neither, nor a None that stands for an input left out.
     """
-    if value is None:
+    if value is None and optional:
         return None
     if isinstance(value, np.ndarray):
         out = Tensor(value)
         out._exposed = True
         return out
-    if isinstance(value, bool | int | float | np.generic):
-        kinds = [x.dtype for x in inputs if isinstance(x, Tensor | np.ndarray)]
-        array = np.asarray(value, kinds[0] if kinds else None)
-        return Tensor(array if array == value or array.dtype.kind == "f" else np.asarray(value, np.float32))
+    if isinstance(value, bool | int | float | np.number | np.bool_):
+        return _number(value, [x.dtype for x in inputs if isinstance(x, Tensor | np.ndarray) and x.dtype != np.bool_])
     raise TypeError(
         f"{name}: expected a Tensor, an ndarray or a number, got {type(value).__name__}; minidl.tensor(...) makes one"
     )
+
+
+def _number(value: Any, kinds: list[np.dtype]) -> Tensor:
+    """A number in the first of these dtypes (masks have no say in it), or in its own where that would change it."""
+    if kinds and kinds[0].kind == "f":
+        return Tensor(np.asarray(value, kinds[0]))
+    out = tensor(value)
+    if kinds:
+        with np.errstate(invalid="ignore"):
+            array = out._array.astype(kinds[0])
+        out._array = array if array == out._array else out._array
+    return out

@@ -110,3 +110,15 @@ def test_indexing_with_tensors_and_lists():
     assert x[..., 0].tolist() == [1, 3]
     x[0, 1] = 9
     assert x.tolist() == [[1, 9], [3, 4]]
+
+
+def test_numbers_take_the_dtype_of_the_tensors_but_not_of_masks():
+    x = tensor([-1.0, 4.0])
+    assert minidl.where(x > 0, x, 0.5).dtype == np.float32
+    assert minidl.where(x > 0, x, 0.5).tolist() == [0.5, 4]
+    assert minidl.where(x > 0, 1.0, 0.5).dtype == np.float32
+    assert minidl.where(x > 0, tensor(np.ones(2)), 0.1).tolist() == [0.1, 1]  # in float64 from the start
+    assert minidl.stack([1.0, 2.0]).dtype == np.float32
+    pixels = tensor(np.array([0, 255], np.uint8))
+    assert (pixels + 1).dtype == np.uint8
+    assert (pixels == -1).tolist() == [False, False] and (pixels < 300).tolist() == [True, True]

@@ -81,5 +81,10 @@ ERRORS = [
         ["linear", "bias", "(4,)", "(3,)"],
     ),
     ("linear dtypes", lambda: ops.linear(x, np.ones((4, 3))), TypeError, ["linear", "float32", "float64"]),
+    ("relu of None", lambda: ops.relu(None), TypeError, ["relu", "Tensor", "NoneType"]),
+    ("comparison with None", lambda: x == None, TypeError, ["equal", "NoneType"]),  # noqa: E711
+    ("add None", lambda: x + None, TypeError, ["add", "NoneType"]),
+    ("linear of None", lambda: ops.linear(x, None), TypeError, ["linear", "NoneType"]),
+    ("concatenate None", lambda: minidl.concatenate([x, None]), TypeError, ["concatenate", "NoneType"]),
     ("linear without weight", lambda: ops.linear(x), TypeError, ["linear", "no weight"]),
 ]
