@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_sizes
 from .kernels.layout import empty
 from .random import as_generator
 from .tensor import FLOATS, Tensor
@@ -11,13 +12,7 @@ from .tensor import FLOATS, Tensor
 
 def _shape(name: str, sizes: tuple) -> tuple[int, ...]:
     """`zeros(2, 3)` and `zeros((2, 3))` mean the same."""
-    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
-    for size in shape:
-        if isinstance(size, bool) or not isinstance(size, int | np.integer):
-            raise TypeError(f"{name}: expected whole numbers as sizes, got {size!r}")
-        if size < 0:
-            raise ValueError(f"{name}: expected sizes of at least 0, got {shape}")
-    return shape
+    return check_sizes(name, sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes)
 
 
 def _filled(name: str, sizes: tuple, value: float, dtype: Any, requires_grad: bool) -> Tensor:

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from .checks import check_sizes, check_whole
 from .kernels.launch import launch
 from .kernels.layout import empty, flat
 from .kernels.random import random_bits
@@ -35,11 +36,11 @@ class Generator:
 
     @state.setter
     def state(self, state: tuple[int, int, int]) -> None:
+        if len(state) != 3:
+            raise ValueError(f"Generator: expected (seed, stream, position) as state, got {state}")
         for name, value in zip(("seed", "stream", "position"), state, strict=True):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise TypeError(f"Generator: expected a whole number as {name}, got {value!r}")
-            if not 0 <= value <= _MASK:
-                raise ValueError(f"Generator: expected 0 <= {name} < 2**63, got {value}")
+            if check_whole("Generator", name, value, 0) > _MASK:
+                raise ValueError(f"Generator: expected {name} below 2**63, got {value}")
         self.seed, self.stream, self.position = (int(value) for value in state)
 
     def __repr__(self) -> str:
@@ -57,7 +58,7 @@ class Generator:
 
     def bits(self, count: int) -> np.ndarray:
         """`count` random 32-bit words."""
-        blocks = -(-count // 4)
+        blocks = -(-check_whole("Generator", "count", count, 0) // 4)
         out = np.empty((blocks, 4), np.uint32)
         launch(random_bits, blocks, out, *self.reserve(blocks), work=40 * blocks)
         return out.reshape(-1)[:count]
@@ -88,7 +89,7 @@ class Generator:
 
     def permutation(self, n: int) -> np.ndarray:
         """The numbers 0 to n - 1 in a random order, int64."""
-        keys = self.bits(2 * n).astype(np.uint64)
+        keys = self.bits(2 * check_whole("Generator", "n", n, 0)).astype(np.uint64)
         return np.argsort(keys[:n] << np.uint64(32) | keys[n:], kind="stable")
 
     def _doubles(self, count: int) -> np.ndarray:
@@ -97,9 +98,7 @@ class Generator:
 
     @staticmethod
     def _allocate(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(extent < 0 for extent in shape):
-            raise ValueError(f"Generator: expected a shape without negative sizes, got {shape}")
+        shape = check_sizes("Generator", shape if isinstance(shape, tuple | list) else (shape,))
         kind = np.dtype(dtype)
         if kind not in (np.float32, np.float64):
             raise TypeError(f"Generator: expected dtype float32 or float64, got {kind}")

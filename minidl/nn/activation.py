@@ -3,8 +3,8 @@
 from typing import Any
 
 from .. import ops
+from ..checks import check_number, check_whole
 from ..tensor import Tensor
-from .checks import check_number, check_whole
 from .module import Module
 
 

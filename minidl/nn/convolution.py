@@ -3,10 +3,10 @@
 from typing import Any
 
 from .. import ops
+from ..checks import Sizes, check_choice, check_pair, check_whole
 from ..random import as_generator
 from ..tensor import Tensor
 from . import init
-from .checks import Pair, check_choice, check_pair, check_whole
 from .module import Module
 
 
@@ -30,10 +30,10 @@ class Conv2d(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: str | Pair = 0,
-        dilation: Pair = 1,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: str | Sizes = 0,
+        dilation: Sizes = 1,
         groups: int = 1,
         bias: bool = True,
         *,
@@ -77,7 +77,7 @@ class Conv2d(Module):
         return text + (", bias=False" if self.bias is None else "")
 
 
-def _padding(padding: str | Pair, stride: tuple[int, int]) -> str | tuple[int, int]:
+def _padding(padding: str | Sizes, stride: tuple[int, int]) -> str | tuple[int, int]:
     if not isinstance(padding, str):
         return check_pair("Conv2d", "padding", padding, 0)
     if check_choice("Conv2d", "padding", padding, ("same", "valid")) == "same" and stride != (1, 1):

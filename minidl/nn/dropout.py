@@ -3,9 +3,9 @@
 from typing import Any
 
 from .. import ops
+from ..checks import check_number
 from ..random import as_generator
 from ..tensor import Tensor
-from .checks import check_number
 from .module import Module
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from .. import ops
+from ..checks import check_whole
 from ..random import as_generator
 from ..tensor import Tensor
 from . import init
-from .checks import check_whole
 from .module import Module
 
 

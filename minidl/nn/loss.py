@@ -3,17 +3,16 @@
 from typing import Any
 
 from .. import ops
+from ..checks import check_number, check_whole
+from ..ops.loss import check_reduction
 from ..tensor import Tensor, tensor
-from .checks import check_choice, check_number, check_whole
 from .module import Module
-
-_REDUCTIONS = ("mean", "sum", "none")
 
 
 class _Loss(Module):
     def __init__(self, reduction: str):
         super().__init__()
-        self.reduction = check_choice(type(self).__name__, "reduction", reduction, _REDUCTIONS)
+        self.reduction = check_reduction(type(self).__name__, reduction)
 
     def _hold(self, name: str, values: Any) -> None:
         """A tensor of weights is a buffer, as in PyTorch."""

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..checks import check_number, check_whole
 from ..mutation import note_change
 from ..tensor import Tensor, tensor
-from .checks import check_number, check_whole
 from .module import Module, Parameter
 
 

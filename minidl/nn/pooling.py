@@ -3,12 +3,12 @@
 from typing import Any
 
 from .. import ops
+from ..checks import Sizes, check_pair, check_whole
 from ..tensor import Tensor
-from .checks import Pair, check_pair, check_whole
 from .module import Module
 
 
-def _check_window(layer: str, kernel_size: Pair, stride: Pair, padding: Pair) -> None:
+def _check_window(layer: str, kernel_size: Sizes, stride: Sizes, padding: Sizes) -> None:
     kernel, pad = check_pair(layer, "kernel_size", kernel_size, 1), check_pair(layer, "padding", padding, 0)
     check_pair(layer, "stride", stride, 1)
     if pad[0] > kernel[0] // 2 or pad[1] > kernel[1] // 2:
@@ -26,10 +26,10 @@ class MaxPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
-        dilation: Pair = 1,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
         *,
         ceil_mode: bool = False,
     ):
@@ -72,9 +72,9 @@ class AvgPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,

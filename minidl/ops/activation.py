@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_number
 from ..kernels import pointwise
 from ..kernels.launch import Kernel, launch
 from ..kernels.layout import dense, empty_like, flat
@@ -46,8 +47,7 @@ def leaky_relu(x: np.ndarray, *, negative_slope: float = 0.01) -> Rule:
     Source: Maas, Hannun & Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013).
     """
     check_float("leaky_relu", x=x)
-    if not negative_slope >= 0:  # with a negative slope the output's sign would not tell the input's
-        raise ValueError(f"leaky_relu: expected negative_slope >= 0, got {negative_slope}")
+    check_number("leaky_relu", "negative_slope", negative_slope, 0)  # below 0 the output's sign would not tell x's
     return _elementwise(pointwise.leaky_relu_forward, pointwise.leaky_relu_backward, x, 1, negative_slope)
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import Pair, Sizes, check_pair, check_whole
 from ..kernels.convolution import add_bias, depthwise, depthwise_weight, gather_columns, sum_columns
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, flat, images, rows, zeros_like
 from ..kernels.matmul import matmul
 from ..kernels.pointwise import add
-from .geometry import Axis, Pair, Sizes, axis, batched, check_images, check_pair, count_windows, unbatched
+from .geometry import Axis, axis, batched, check_images, count_windows, unbatched
 from .linear import sum_rows
 
 Rule = tuple[np.ndarray, Pullback]
@@ -84,14 +85,13 @@ def conv2d(
 
 
 def _check_channels(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int) -> None:
-    if isinstance(groups, bool) or not isinstance(groups, int | np.integer):
-        raise TypeError(f"conv2d: expected a whole number as groups, got {groups!r}")
+    check_whole("conv2d", "groups", groups, 1)
     if weight.ndim != 4 or not weight.size:
         raise ValueError(
             f"conv2d: expected weight (out, in / groups, kh, kw) without an extent of 0, got {weight.shape}"
         )
     channels, (outputs, inputs) = x.shape[-3], weight.shape[:2]
-    if groups < 1 or channels % groups or outputs % groups:
+    if channels % groups or outputs % groups:
         raise ValueError(
             f"conv2d: expected groups that divide the {channels} channels of x {x.shape} and the {outputs} of weight "
             f"{weight.shape}, got {groups}"

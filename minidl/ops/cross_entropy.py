@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_number, check_whole
 from ..kernels import softmax as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense
@@ -35,8 +36,8 @@ def cross_entropy(
     """
     name, soft = "cross_entropy", target.dtype.kind == "f"
     check_reduction(name, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{name}: expected label_smoothing from 0 to 1, got {label_smoothing}")
+    check_number(name, "label_smoothing", label_smoothing, 0, 1)
+    check_whole(name, "ignore_index", ignore_index, -(1 << 63))
     weights = _check_class_weight(name, x, weight, needs)
     if soft:
         _check_probabilities(name, x, target, ignore_index)
@@ -117,6 +118,7 @@ def nll_loss(
     Raises: ValueError: shapes, a label out of range, an unknown reduction, an empty batch. TypeError: dtypes.
     """
     check_reduction("nll_loss", reduction)
+    check_whole("nll_loss", "ignore_index", ignore_index, -(1 << 63))
     weights = _check_class_weight("nll_loss", x, weight, needs)
     labels, dim, shape = _check_labels("nll_loss", x, target, ignore_index), min(x.ndim - 1, 1), x.shape
     matrix = along_rows(x, dim)

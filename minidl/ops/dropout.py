@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty_like, flat, zeros_like
@@ -23,8 +24,7 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     Source: Srivastava et al., "Dropout" (2014), section 10 (scaled in training, so that evaluation does nothing).
     """
     check_float("dropout", x=x)
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: expected a probability from 0 to 1 as p, got {p}")
+    check_number("dropout", "p", p, 0, 1)
     if not training or p == 0:
         return x, lambda dy: dy
     if p == 1:

@@ -5,14 +5,11 @@ for the same few again and again.
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .checks import check_float, check_ndim
-
-Pair = tuple[int, int]
-Sizes = int | tuple[int, int] | list[int]
 
 
 class Axis(NamedTuple):
@@ -28,21 +25,6 @@ class Spans(NamedTuple):
     taps: np.ndarray  # (outputs, 2): output o sees the inputs [taps[o, 0], taps[o, 1])
     back: np.ndarray  # (inputs, 2): input i is seen by the outputs [back[i, 0], back[i, 1])
     counts: np.ndarray  # (outputs,): the divisor of the mean is the product of the counts of both axes
-
-
-def check_pair(name: str, option: str, value: Any, least: int) -> Pair:
-    """Answer a whole number, or a pair of them, as a pair.
-
-    Raises:
-        TypeError: it is neither.
-        ValueError: one of them is below `least`.
-    """
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int | np.integer) for v in values):
-        raise TypeError(f"{name}: expected a whole number or a pair of them as {option}, got {value!r}")
-    if min(values) < least:
-        raise ValueError(f"{name}: expected {option} of at least {least}, got {value}")
-    return int(values[0]), int(values[1])
 
 
 def check_images(name: str, x: np.ndarray, **others: np.ndarray | None) -> None:

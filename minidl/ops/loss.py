@@ -3,23 +3,22 @@
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_choice
 from ..kernels import loss as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty_like, flat
 from .checks import check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
-REDUCTIONS = ("none", "mean", "sum")
 
 
-def check_reduction(name: str, reduction: str) -> None:
-    """Refuse a reduction that there is not.
+def check_reduction(name: str, reduction: str) -> str:
+    """Answer a reduction that there is.
 
     Raises:
         ValueError: there is none of this name.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return check_choice(name, "reduction", reduction, ("none", "mean", "sum"))
 
 
 def reduced(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_number, check_sizes
 from ..kernels import normalization as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty_like, rows
@@ -163,10 +164,8 @@ def _check_batch_norm(
 def _check_settings(
     name: str, x: np.ndarray, running: Pair | None, training: bool, momentum: float, eps: float
 ) -> None:
-    if not eps >= 0:
-        raise ValueError(f"{name}: expected eps >= 0, got {eps}")
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"{name}: expected momentum from 0 to 1 (the weight of the new value), got {momentum}")
+    check_number(name, "eps", eps, 0)
+    check_number(name, "momentum", momentum, 0, 1)
     if training and x.size // max(x.shape[1], 1) < 2:
         raise ValueError(
             f"{name}: expected more than one value per channel in training, got shape {x.shape}; use larger batches "
@@ -236,14 +235,14 @@ def _check_layer_norm(
 ) -> tuple[int, ...]:
     """The extents to normalize over."""
     check_float("layer_norm", x=x, weight=weight, bias=bias)
-    extents = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not extents or any(extent < 1 for extent in extents):
-        raise ValueError(f"layer_norm: expected normalized_shape of positive sizes, got {normalized_shape}")
+    check_number("layer_norm", "eps", eps, 0)
+    given = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
+    extents = check_sizes("layer_norm", given, 1)
+    if not extents:
+        raise ValueError("layer_norm: expected normalized_shape of at least one size, got ()")
     if x.shape[-len(extents) :] != extents:
         raise ValueError(f"layer_norm: expected x to end in normalized_shape {extents}, got shape {x.shape}")
     for key, array in {"weight": weight, "bias": bias}.items():
         if array is not None and array.shape != extents:
             raise ValueError(f"layer_norm: expected {key} of shape {extents}, got {array.shape}")
-    if not eps >= 0:
-        raise ValueError(f"layer_norm: expected eps >= 0, got {eps}")
     return extents

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import Pair, Sizes, check_pair, check_whole
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, images
 from ..kernels.pooling import (
@@ -15,14 +16,11 @@ from ..kernels.pooling import (
     max_forward_with_places,
 )
 from .geometry import (
-    Pair,
-    Sizes,
     Spans,
     adaptive_spans,
     axis,
     batched,
     check_images,
-    check_pair,
     count_windows,
     spans,
     unbatched,
@@ -126,9 +124,7 @@ def avg_pool2d(
 def _check_divisor(divisor: Any) -> None:
     if divisor is None:
         return
-    if isinstance(divisor, bool) or not isinstance(divisor, int | np.integer):
-        raise TypeError(f"avg_pool2d: expected a whole number or None as divisor_override, got {divisor!r}")
-    if divisor == 0:
+    if check_whole("avg_pool2d", "divisor_override", divisor, -(1 << 31)) == 0:
         raise ValueError("avg_pool2d: expected a divisor_override other than 0, got 0")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_whole
 from .checks import check_dim, check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -71,7 +72,7 @@ def var(x: np.ndarray, *, dim: Dims = None, correction: int = 1, keepdim: bool =
     """
     check_float("var", x=x)
     axes = _axes("var", x, dim)
-    count = _count("var", x, axes) - correction
+    count = _count("var", x, axes) - check_whole("var", "correction", correction, 0)
     if count <= 0:
         raise ValueError(f"var: expected more than {correction} elements, got shape {x.shape} over dim {axes}")
     deviation = x - x.mean(axis=axes, keepdims=True)

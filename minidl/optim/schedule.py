@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..checks import check_number, check_whole
 from .optimizer import Optimizer
 
 
@@ -74,22 +75,6 @@ class Schedule:
         self._set()
 
 
-def _count(layer: str, name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{layer}: expected a whole number as {name}, got {value!r}")
-    if value < least:
-        raise ValueError(f"{layer}: expected {name} of at least {least}, got {value}")
-    return value
-
-
-def _number(layer: str, name: str, value: Any, low: float, high: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{layer}: expected a number as {name}, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{layer}: expected {name} from {low:g} to {high:g}, got {value}")
-    return value
-
-
 class ConstantLR(Schedule):
     """`factor` times the initial rate for `total_iters` steps, then the initial rate.
 
@@ -97,8 +82,8 @@ class ConstantLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5):
-        self._factor = _number("ConstantLR", "factor", factor, 0, 1)
-        self.total_iters = _count("ConstantLR", "total_iters", total_iters, 0)
+        self._factor = check_number("ConstantLR", "factor", factor, 0, 1)
+        self.total_iters = check_whole("ConstantLR", "total_iters", total_iters, 0)
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
@@ -113,8 +98,8 @@ class StepLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
-        self.step_size = _count("StepLR", "step_size", step_size, 1)
-        self.gamma = _number("StepLR", "gamma", gamma, 0)
+        self.step_size = check_whole("StepLR", "step_size", step_size, 1)
+        self.gamma = check_number("StepLR", "gamma", gamma, 0)
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
@@ -132,11 +117,11 @@ class LinearLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
     ):
-        self.start_factor = _number("LinearLR", "start_factor", start_factor, 0, 1)
+        self.start_factor = check_number("LinearLR", "start_factor", start_factor, 0, 1)
         if not start_factor:
             raise ValueError("LinearLR: expected start_factor above 0, got 0: the first step would do nothing")
-        self.end_factor = _number("LinearLR", "end_factor", end_factor, 0, 1)
-        self.total_iters = _count("LinearLR", "total_iters", total_iters, 1)
+        self.end_factor = check_number("LinearLR", "end_factor", end_factor, 0, 1)
+        self.total_iters = check_whole("LinearLR", "total_iters", total_iters, 1)
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
@@ -153,8 +138,8 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
-        self.T_max = _count("CosineAnnealingLR", "T_max", T_max, 1)
-        self.eta_min = _number("CosineAnnealingLR", "eta_min", eta_min, 0)
+        self.T_max = check_whole("CosineAnnealingLR", "T_max", T_max, 1)
+        self.eta_min = check_number("CosineAnnealingLR", "eta_min", eta_min, 0)
         super().__init__(optimizer)
 
     def rate(self, base: float, t: int) -> float:
@@ -178,7 +163,7 @@ class SequentialLR(Schedule):
                 raise TypeError(f"SequentialLR: expected schedules, got {type(schedule).__name__}")
             if schedule.optimizer is not optimizer:
                 raise ValueError("SequentialLR: expected schedules of the optimizer given, got one of another")
-        self.milestones = [_count("SequentialLR", "milestones", at, 1) for at in milestones]
+        self.milestones = [check_whole("SequentialLR", "milestones", at, 1) for at in milestones]
         if len(milestones) != len(schedulers) - 1 or self.milestones != sorted(set(milestones)):
             raise ValueError(
                 f"SequentialLR: expected rising milestones, one fewer than the {len(schedulers)} schedules, got "

@@ -1,9 +1,11 @@
 """Stochastic gradient descent."""
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..checks import check_number
 from ..kernels import update
 from ..kernels.launch import launch
 from ..kernels.layout import dense, flat, zeros_like
@@ -47,11 +49,7 @@ class SGD(Optimizer):
 
     def _check_options(self, group: dict[str, Any]) -> None:
         for key in ("lr", "momentum", "dampening", "weight_decay"):
-            value = group[key]
-            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-                raise TypeError(f"SGD: expected a number as {key}, got {value!r}")
-            if key != "dampening" and not value >= 0:
-                raise ValueError(f"SGD: expected {key} of at least 0, got {value}")
+            check_number("SGD", key, group[key], -math.inf if key == "dampening" else 0)
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise ValueError(
                 f"SGD: expected momentum above 0 and dampening 0 with nesterov, got momentum {group['momentum']} and "

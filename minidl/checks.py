@@ -1,0 +1,80 @@
+"""What is asked of numbers given as options. Every message names who asks, what was expected and what came."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+Sizes = int | tuple[int, int] | list[int]
+
+
+def check_whole(owner: str, option: str, value: Any, least: int) -> int:
+    """Answer a whole number of at least `least`.
+
+    Raises:
+        TypeError: it is not a whole number.
+        ValueError: it is smaller.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{owner}: expected a whole number as {option}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{owner}: expected {option} of at least {least}, got {value}")
+    return int(value)
+
+
+def check_pair(owner: str, option: str, value: Any, least: int) -> Pair:
+    """Answer (height, width), from one number for both or from two.
+
+    Raises:
+        TypeError: one is not a whole number.
+        ValueError: there are more than two, or one is smaller than `least`.
+    """
+    if not isinstance(value, tuple | list):
+        value = (value, value)
+    if len(value) != 2:
+        raise ValueError(f"{owner}: expected a whole number or a pair of them as {option}, got {tuple(value)}")
+    return check_whole(owner, option, value[0], least), check_whole(owner, option, value[1], least)
+
+
+def check_sizes(owner: str, sizes: Iterable[Any], least: int = 0) -> tuple[int, ...]:
+    """Answer whole numbers of at least `least`, as the extents of a shape.
+
+    Raises:
+        TypeError: one is not a whole number.
+        ValueError: one is smaller.
+    """
+    sizes = tuple(sizes)
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise TypeError(f"{owner}: expected whole numbers as sizes, got {size!r}")
+        if size < least:
+            raise ValueError(f"{owner}: expected sizes of at least {least}, got {sizes}")
+    return sizes
+
+
+def check_number(owner: str, option: str, value: Any, low: float, high: float = math.inf) -> Any:
+    """Answer a finite number from `low` to `high`.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it lies outside, or is not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{owner}: expected a number as {option}, got {value!r}")
+    if not low <= value <= high or math.isinf(value):
+        wanted = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+        raise ValueError(f"{owner}: expected {option} {wanted}, got {value}")
+    return value  # as it came: print(model) shows it
+
+
+def check_choice(owner: str, option: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Answer one of the choices.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if value not in choices:
+        raise ValueError(f"{owner}: expected {option} to be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
