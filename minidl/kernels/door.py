@@ -13,11 +13,13 @@ from llvmlite import ir
 from numba import cfunc, njit, prange, types
 from numba.core import errors
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .launch import BLOCK_WORDS
 
+_FOREIGN = {"builtins", "functools", "llvmlite", "math", "numba", "numpy", "typing"}
 _INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
 _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)
 _LOOP = ir.FunctionType(ir.VoidType(), [_INT64] * 4)  # loop(entry, block, n, chunks)
@@ -203,33 +205,52 @@ def fingerprint(function: Callable) -> str:
     the door's name, so a change makes a new entry.
     """
     digest = hashlib.sha256()
-    _feed(digest, function, set())
+    _feed_function(digest, function, set())
     return digest.hexdigest()[:12]
 
 
 def _feed(digest, value: Any, seen: set[int]) -> None:
     if isinstance(value, Dispatcher):
         value = value.py_func
-    if isinstance(value, python_types.FunctionType):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        _feed(digest, value.__code__, seen)
-        for cell in value.__closure__ or ():
-            _feed(digest, cell.cell_contents, seen)
-        for name in value.__code__.co_names:
-            if name in value.__globals__:
-                digest.update(name.encode())
-                _feed(digest, value.__globals__[name], seen)
+    elif isinstance(value, _Intrinsic):
+        value = value._defn
+    if isinstance(value, python_types.FunctionType | type) and value.__module__.split(".")[0] in _FOREIGN:
+        digest.update(value.__qualname__.encode())  # changes with its package's version, which Numba's cache does see
+    elif isinstance(value, python_types.FunctionType):
+        _feed_function(digest, value, seen)
+    elif isinstance(value, type):
+        for name, member in vars(value).items():
+            digest.update(name.encode())
+            _feed(digest, member, seen)
     elif isinstance(value, python_types.CodeType):
         digest.update(value.co_code + repr((value.co_names, value.co_varnames)).encode())
         for constant in value.co_consts:
             _feed(digest, constant, seen)
     elif isinstance(value, np.ndarray):
         digest.update(value.tobytes())
-    elif isinstance(value, python_types.ModuleType):
-        digest.update(value.__name__.encode())
-    elif isinstance(value, bool | int | float | str | bytes | tuple | frozenset | np.generic | type(None)):
+    elif isinstance(value, tuple | list):
+        for part in value:
+            _feed(digest, part, seen)
+    elif isinstance(value, bool | int | float | str | bytes | frozenset | np.generic | type(None)):
         digest.update(repr(value).encode())
-    else:  # an intrinsic, a type: its name is all that can be said of it
-        digest.update(getattr(value, "__qualname__", type(value).__qualname__).encode())
+    else:  # a module, a type of LLVM's: its name is all that can be said of it
+        digest.update(getattr(value, "__name__", type(value).__qualname__).encode())
+
+
+def _feed_function(digest, function: Callable, seen: set[int]) -> None:
+    """A function's code, what it captured, and the globals that it and the functions inside it name."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    _feed(digest, function.__code__, seen)
+    for cell in function.__closure__ or ():
+        _feed(digest, cell.cell_contents, seen)
+    for name in sorted(_names_in(function.__code__)):
+        if name in function.__globals__:
+            digest.update(name.encode())
+            _feed(digest, function.__globals__[name], seen)
+
+
+def _names_in(code: python_types.CodeType) -> set[str]:
+    inside = [_names_in(constant) for constant in code.co_consts if isinstance(constant, python_types.CodeType)]
+    return set(code.co_names).union(*inside)

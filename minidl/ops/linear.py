@@ -37,17 +37,29 @@ def matmul(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     if left.shape[-1] != right.shape[-2]:
         raise ValueError(f"matmul: expected equal inner extents, got {x.shape} and {y.shape}")
     check_broadcast("matmul", np.empty(left.shape[:-2]), np.empty(right.shape[:-2]))
-    z = product(left, right)
+    z = _stacked(left, right)
 
     def pullback(dz: np.ndarray) -> tuple:
         dz = dz.reshape(z_shape)
-        dx = product(dz, right.swapaxes(-1, -2)) if needs[0] else None
-        dy = product(left.swapaxes(-1, -2), dz) if needs[1] else None
+        dx = _stacked(dz, right.swapaxes(-1, -2)) if needs[0] else None
+        dy = _stacked(left.swapaxes(-1, -2), dz) if needs[1] else None
         return _as_vector(dx, x), _as_vector(dy, y)
 
     z_shape = z.shape
     squeezed = [d for d, vector in ((-2, x.ndim == 1), (-1, y.ndim == 1)) if vector]
     return np.squeeze(z, tuple(squeezed)), pullback
+
+
+def _stacked(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The product of each matrix of one stack with that of the other; the stacks broadcast."""
+    if x.ndim == y.ndim == 2:
+        return product(x, y)
+    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x, y = np.broadcast_to(x, stack + x.shape[-2:]), np.broadcast_to(y, stack + y.shape[-2:])
+    out = np.empty((*stack, x.shape[-2], y.shape[-1]), x.dtype)
+    for place in np.ndindex(stack):
+        product(x[place], y[place], out=out[place])
+    return out
 
 
 def _as_vector(gradient: np.ndarray | None, original: np.ndarray) -> np.ndarray | None:

@@ -205,6 +205,7 @@ for shapes in [
     ((2, 3, 5, 7), (2, 3, 7, 2)),
 ]:
     CASES.append(Case("matmul", shapes, product))
+CASES.append(Case("matmul", ((257, 2), (2, 259)), product))  # large enough for the right operand to be copied
 
 
 def affine(x, weight, bias=None):

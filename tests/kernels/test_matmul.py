@@ -1,0 +1,162 @@
+"""Products by the tile: every tail, both dtypes, every order of memory, and not one element beyond the arrays."""
+
+import ctypes
+import mmap
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numba import config
+
+from minidl.kernels import launch as launching
+from minidl.kernels.door import fingerprint
+from minidl.kernels.matmul import CHAIN, COPY_FROM, matmul, tiled_product
+from minidl.kernels.simd import REGISTER, ROWS
+
+SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
+EXTENTS = [1, 2, 5, 17] if SMALL else [1, 2, 3, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 49, 65]
+DTYPES = [np.float32, np.float64]
+
+
+def orders(array):
+    return array, np.asfortranarray(array)
+
+
+def close(got, x, y):
+    """Within twice the error that NumPy's product in the same dtype may make."""
+    exact = x.astype(np.float64) @ y.astype(np.float64)
+    size = np.abs(x).astype(np.float64) @ np.abs(y).astype(np.float64)
+    assert np.all(np.abs(got - exact) <= 4 * np.finfo(got.dtype).eps * np.sqrt(x.shape[1]) * size + 1e-300)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", EXTENTS)
+def test_products_of_every_small_shape(m, dtype):
+    rng = np.random.default_rng(m)
+    for n in EXTENTS:
+        for k in (1, 3) if SMALL else (1, 3, 40, CHAIN, CHAIN + 1):
+            x, y = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+            for left in orders(x):
+                for right in orders(y):
+                    got = matmul(left, right)
+                    assert got.dtype == dtype and got.shape == (m, n)
+                    close(got, x, y)
+
+
+@pytest.mark.skipif(SMALL, reason="large products are too slow in plain Python")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_whose_right_operand_is_copied_to_panels(dtype):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((COPY_FROM + 3, 37)), rng.standard_normal((37, COPY_FROM + 5))
+    x, y = x.astype(dtype), y.astype(dtype)
+    for left in orders(x):
+        for right in orders(y):
+            close(matmul(left, right), x, y)
+
+
+def test_a_row_alone_equals_its_row_in_a_batch():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((29, 21), dtype=np.float32), rng.standard_normal((21, 19), dtype=np.float32)
+    together = matmul(x, y)
+    for i in range(29):
+        assert np.array_equal(matmul(x[i : i + 1], y)[0], together[i])
+
+
+def test_long_sums_err_no_more_than_numpys():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((3, 5_000), dtype=np.float32), rng.random((5_000, 4), dtype=np.float32)
+    exact = x.astype(np.float64) @ y.astype(np.float64)
+    ours, theirs = (np.abs(product - exact).max() for product in (matmul(x, y), x @ y))
+    assert ours <= 2 * theirs + 1e-5 * exact.max()
+
+
+def test_an_empty_sum_is_zero_and_nothing_times_something_is_nothing():
+    assert np.array_equal(matmul(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
+    assert matmul(np.ones((0, 2)), np.ones((2, 3))).shape == (0, 3)
+    assert matmul(np.ones((3, 2)), np.ones((2, 0))).shape == (3, 0)
+
+
+def test_nan_and_infinity_come_through():
+    x, y = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32)
+    x[1, 2], y[0, 3] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(matmul(x, y), x @ y)
+
+
+def test_how_the_work_is_shared_does_not_matter(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((61, 30), dtype=np.float32), rng.standard_normal((30, 70), dtype=np.float32)
+    whole = matmul(x, y)
+    monkeypatch.setattr(launching, "SHARE_FROM", 0)
+    monkeypatch.setattr(launching, "CHUNK", 1)
+    assert np.array_equal(matmul(x, y), whole)
+
+
+def fenced(array, fences):
+    """A copy of the array whose last byte is followed by a page that must not be touched."""
+    page = mmap.PAGESIZE
+    size = -(-array.nbytes // page) * page
+    memory = mmap.mmap(-1, size + page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(start + size), ctypes.c_size_t(page), 0) == 0
+    fences.append((memory, start + size, page, libc))
+    copy = np.frombuffer(memory, array.dtype, array.size, offset=size - array.nbytes).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.skipif(SMALL or not hasattr(mmap, "PROT_READ"), reason="needs machine code, and memory pages as on Unix")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_is_read_or_written_behind_an_array(dtype):
+    rng, fences = np.random.default_rng(0), []
+    for m, k, n in [(1, 1, 1), (13, 5, 17), (12, 3, 32), (14, 257, 33), (5, 4, 31), (300, 3, 270)]:
+        x, y = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        out = fenced(np.zeros((m, n), dtype), fences)
+        for left in (fenced(x, fences), fenced(x.T, fences).T):
+            for right in (fenced(y, fences), fenced(y.T, fences).T):
+                close(matmul(left, right, out=out), x, y)
+    for _, address, page, libc in fences:
+        libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(page), 3)
+
+
+@pytest.mark.skipif(SMALL, reason="without the JIT the tiles are plain Python, and nothing is cached")
+def test_the_fingerprint_of_a_kernel_sees_its_tiles(monkeypatch):
+    before = fingerprint(tiled_product.function)
+    monkeypatch.setattr("minidl.kernels.simd.VECTORS", 3)
+    assert fingerprint(tiled_product.function) != before
+
+
+PROGRAM = """
+import hashlib
+import numpy as np
+from minidl.kernels.matmul import matmul
+from minidl.kernels.simd import REGISTER
+rng = np.random.default_rng(0)
+digest = hashlib.sha256()
+for dtype in (np.float32, np.float64):
+    for m, k, n in [(13, 300, 37), (60, 20, 33), (1, 7, 1), (40, 5, 70)]:
+        x, y = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        for left in (x, np.asfortranarray(x)):
+            for right in (y, np.asfortranarray(y)):
+                digest.update(matmul(left, right).tobytes())
+print(REGISTER, digest.hexdigest())
+"""
+
+
+def digest(tmp_path, **environment):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SMALL or REGISTER < 32, reason="needs a processor with registers of at least 32 bytes, and the JIT")
+def test_narrower_registers_give_the_same_bits(tmp_path):
+    narrow = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"}
+    here, there = digest(tmp_path / "here"), digest(tmp_path / "there", **narrow)
+    assert int(there[0]) == 32 and there[1] == here[1]
+    assert len(ROWS) == 5
