@@ -72,9 +72,9 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
 
     Positional parameters are inputs: tensors, arrays or numbers outside, arrays inside (`None` stays `None`).
     Parameters after `*` are options and come through as they are; one named `needs` is filled in by the engine: a list
-    that says which inputs need a gradient, for rules that can skip one. `pullback(dy)` answers one gradient, or a tuple
-    of one for each input (`None` where none is needed): fresh arrays, or `dy` itself. Broadcasting is undone by the
-    engine, shapes and dtypes are checked. A pullback of `None` says that the output has no gradient.
+    that says which inputs need a gradient. `pullback(dy)` answers one gradient, or a tuple of one for each input
+    (`None` where none is needed): fresh arrays, or `dy` itself. The engine undoes broadcasting and checks shapes and
+    dtypes. A pullback of `None` says that the output has no gradient.
 
     >>> @op
     ... def cube(x):
@@ -96,10 +96,9 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
             needs.append(x is not None and recording and x._requires_grad)
         if asks:
             options["needs"] = needs
-        output, pullback = function(*arrays, **options)
-        result = Tensor(output if isinstance(output, np.ndarray) else np.asarray(output))
-        if output.base is not None or any(output is array for array in arrays):
-            result.share(tensors)
+        answer, pullback = function(*arrays, **options)
+        result = Tensor(np.asarray(answer))
+        result.share(tensors)
         if pullback is not None and True in needs:
             result.node = Node(name, tensors, needs, pullback)
             result._requires_grad = result._used = True

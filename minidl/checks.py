@@ -1,4 +1,4 @@
-"""What is asked of numbers given as options. Every message names who asks, what was expected and what came."""
+"""What is asked of numbers, sizes and dtypes. Every message names who asks, what was expected and what came."""
 
 import math
 from collections.abc import Iterable
@@ -78,3 +78,18 @@ def check_choice(owner: str, option: str, value: Any, choices: tuple[str, ...]) 
     if value not in choices:
         raise ValueError(f"{owner}: expected {option} to be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def check_dtype(owner: str, dtype: Any) -> np.dtype:
+    """Answer a dtype of real numbers or of booleans, in the machine's byte order.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        kind = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        kind = None
+    if kind is None or kind.kind not in "biuf":
+        raise TypeError(f"{owner}: expected a dtype of numbers, such as 'float32', got {dtype!r}")
+    return kind

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_sizes
+from .checks import check_dtype, check_sizes
 from .kernels.layout import empty
 from .random import as_generator
 from .tensor import FLOATS, Tensor
@@ -16,7 +16,7 @@ def _shape(name: str, sizes: tuple) -> tuple[int, ...]:
 
 
 def _filled(name: str, sizes: tuple, value: float, dtype: Any, requires_grad: bool) -> Tensor:
-    out = Tensor(empty(_shape(name, sizes), np.dtype(dtype)))
+    out = Tensor(empty(_shape(name, sizes), check_dtype(name, dtype)))
     out._array[...] = value
     out.requires_grad = requires_grad
     return out
@@ -26,7 +26,7 @@ def zeros(*sizes: Any, dtype: Any = np.float32, requires_grad: bool = False) -> 
     """A tensor of zeros.
 
     Raises:
-        TypeError: a size is not a whole number.
+        TypeError: a size is not a whole number, or the dtype is none of numbers.
         ValueError: a size is negative.
     """
     return _filled("zeros", sizes, 0, dtype, requires_grad)
@@ -36,7 +36,7 @@ def ones(*sizes: Any, dtype: Any = np.float32, requires_grad: bool = False) -> T
     """A tensor of ones.
 
     Raises:
-        TypeError: a size is not a whole number.
+        TypeError: a size is not a whole number, or the dtype is none of numbers.
         ValueError: a size is negative.
     """
     return _filled("ones", sizes, 1, dtype, requires_grad)
@@ -50,8 +50,9 @@ def randn(*sizes: Any, dtype: Any = np.float32, requires_grad: bool = False, rng
         ValueError: a size is negative.
     """
     shape = _shape("randn", sizes)
-    if np.dtype(dtype) not in FLOATS:
-        raise TypeError(f"randn: expected dtype float32 or float64, got {np.dtype(dtype)}")
-    out = Tensor(as_generator(rng).normal(shape, dtype=dtype))
+    kind = check_dtype("randn", dtype)
+    if kind not in FLOATS:
+        raise TypeError(f"randn: expected dtype float32 or float64, got {kind}")
+    out = Tensor(as_generator(rng).normal(shape, dtype=kind.type))
     out.requires_grad = requires_grad
     return out

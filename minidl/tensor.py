@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import mutation
+from .checks import check_dtype
 from .kernels.layout import dense
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Tensor:
         __gt__: Callable[[Any], "Tensor"]
         __ge__: Callable[[Any], "Tensor"]
         __getitem__: Callable[[Any], "Tensor"]
+        __setitem__: Callable[[Any, Any], None]
+        to: Callable[[Any], "Tensor"]
         sum: Callable[..., "Tensor"]
         mean: Callable[..., "Tensor"]
         max: Callable[..., "Tensor"]
@@ -178,10 +181,6 @@ class Tensor:
         out._base, out._exposed = mutation.root_of(self), self._exposed
         return out
 
-    def to(self, dtype: Any) -> "Tensor":
-        """A leaf of another dtype: `self` where it has it already, else a copy without history."""
-        return self if np.dtype(dtype) == self.dtype else tensor(self._array, dtype)
-
     def item(self) -> float | int | bool:
         """The value of a tensor of one element, as a Python number.
 
@@ -202,15 +201,6 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.data, dtype=dtype, copy=copy) if copy is not None else np.asarray(self.data, dtype=dtype)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if self.requires_grad:
-            raise ValueError(
-                "assignment to a tensor that requires a gradient cannot be recorded; use where(...), or change "
-                "x.data or x.detach()"
-            )
-        self._array[_plain(index)] = _plain(value)
-        mutation.note_change(self)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -243,31 +233,28 @@ class Tensor:
         return f"tensor({values}{kind}{grad}{made})"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_plain(v) for v in value)
-    return value._array if isinstance(value, Tensor) else value
-
-
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A leaf tensor that holds a copy of `data` (numbers, nested lists, an ndarray, a tensor).
 
     Python floats become float32; arrays keep their dtype.
 
     Raises:
-        TypeError: the data are not numbers, or `requires_grad` is asked of whole numbers.
+        TypeError: the data or the dtype are not numbers, or `requires_grad` is asked of whole numbers.
+        ValueError: the lists differ in length.
     """
     if isinstance(data, Tensor):
         data = data._array
-    array = np.asarray(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:  # lists within a list that differ in length
+        raise ValueError(f"tensor: expected numbers in lists of equal lengths, got {data!r:.80}: {error}") from None
     if dtype is None:
         dtype = (
             np.float32 if array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic) else array.dtype
         )
-    kind = np.dtype(dtype).newbyteorder("=")
-    if array.dtype.kind not in "biuf" or kind.kind not in "biuf":
+    if array.dtype.kind not in "biuf":
         raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {array.dtype}")
-    out = Tensor(dense(np.array(array, kind)))
+    out = Tensor(dense(np.array(array, check_dtype("tensor", dtype))))
     out.requires_grad = requires_grad
     return out
 

@@ -35,6 +35,19 @@ def check_gradients(
     """
     generator = as_generator(rng)
     leaves = [x if isinstance(x, Tensor) else tensor(x) if isinstance(x, np.ndarray) else x for x in inputs]
+    checked = _checked(function, leaves)
+    with no_grad():
+        first, second = function(*leaves)._array, function(*leaves)._array
+    if not np.array_equal(first, second, equal_nan=True):
+        raise ValueError("check_gradients: the function is random; give it a fixed seed, or use eval()")
+    upstream = generator.normal(first.shape, dtype=np.float64)
+    function(*leaves).backward(upstream)
+    for name, leaf in checked.items():
+        _compare(function, leaves, name, leaf, upstream, generator, step, tolerance, directions)
+
+
+def _checked(function: Any, leaves: list[Any]) -> dict[str, Tensor]:
+    """The inputs and parameters whose gradients are to be checked, by what a message calls them."""
     checked = {f"input {i}": x for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.dtype.kind == "f"}
     named = getattr(function, "named_parameters", None)
     checked |= {f"parameter '{name}'": p for name, p in named() if p.requires_grad} if named else {}
@@ -44,14 +57,7 @@ def check_gradients(
         leaf.requires_grad, leaf.grad = True, None
     if not checked:
         raise ValueError("check_gradients: expected an input or a parameter of dtype float64, got none")
-    with no_grad():
-        first, second = function(*leaves)._array, function(*leaves)._array
-    if not np.array_equal(first, second, equal_nan=True):
-        raise ValueError("check_gradients: the function is random; give it a fixed seed, or use eval()")
-    upstream = generator.normal(first.shape, dtype=np.float64)
-    function(*leaves).backward(upstream)
-    for name, leaf in checked.items():
-        _compare(function, leaves, name, leaf, upstream, generator, step, tolerance, directions)
+    return checked
 
 
 def _compare(function, leaves, name, leaf, upstream, generator, step, tolerance, directions) -> None:

@@ -283,3 +283,11 @@ def test_a_diverging_run_shows_infinity_and_nan_and_no_warnings():
     (big + nan).backward()
     assert not np.isfinite(x.grad).any()
     assert np.isinf((x.reshape(1, 4) @ x).item())
+
+
+def test_an_op_may_answer_a_number():
+    @op
+    def length(x):
+        return float(np.sqrt(np.sum(x * x))), None
+
+    assert length(np.array([3.0, 4.0])).item() == 5

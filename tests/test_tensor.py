@@ -122,3 +122,17 @@ def test_numbers_take_the_dtype_of_the_tensors_but_not_of_masks():
     pixels = tensor(np.array([0, 255], np.uint8))
     assert (pixels + 1).dtype == np.uint8
     assert (pixels == -1).tolist() == [False, False] and (pixels < 300).tolist() == [True, True]
+
+
+def test_another_dtype_is_recorded():
+    x = tensor([1.5, 2.0], requires_grad=True)
+    y = x.to("float64")
+    assert y.dtype == np.float64 and y.requires_grad
+    (y * y).sum().backward()
+    assert x.grad is not None and x.grad.dtype == np.float32 and x.grad.tolist() == [3, 4]
+    assert x.to("int64").tolist() == [1, 2] and not x.to("int64").requires_grad
+    assert (x > 1.6).to("float32").mean().item() == 0.5
+
+
+def test_a_number_has_one_dimension_to_reduce():
+    assert tensor(2.0).sum(-1).item() == tensor(2.0).sum(0).item() == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_dtype
 from ..kernels.layout import dense
 from ..tensor import FLOATS, Tensor, tensor
 from . import state
@@ -243,8 +244,9 @@ class Module:
         Raises:
             TypeError: the dtype is another.
         """
-        if np.dtype(dtype) not in FLOATS:
-            raise TypeError(f"{type(self).__name__}.to: expected dtype float32 or float64, got {np.dtype(dtype)}")
+        owner = f"{type(self).__name__}.to"
+        if check_dtype(owner, dtype) not in FLOATS:
+            raise TypeError(f"{owner}: expected dtype float32 or float64, got {np.dtype(dtype)}")
         for held in (*self.parameters(), *self.buffers()):
             if held.dtype in FLOATS:
                 held._array, held._base, held._exposed, held._fingerprint = _cast(held._array, dtype), None, False, None

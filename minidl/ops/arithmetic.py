@@ -1,8 +1,12 @@
 """Arithmetic with broadcasting, comparisons and choice. The engine undoes the broadcasting of the gradients."""
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_dtype
+from ..tensor import FLOATS
 from .checks import check_broadcast, check_float, check_same_dtype
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -28,6 +32,8 @@ def add(x: np.ndarray, y: np.ndarray) -> Rule:
 def subtract(x: np.ndarray, y: np.ndarray) -> Rule:
     """x - y, element by element, with broadcasting."""
     _check("subtract", x, y)
+    if x.dtype == np.bool_:
+        raise TypeError("subtract: expected numbers, got bool; use != for masks, or convert them with .to('float32')")
     return x - y, lambda dz: (dz, -dz)
 
 
@@ -63,6 +69,18 @@ def power(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
         return dx, dy
 
     return z, pullback
+
+
+@op
+@_quiet
+def cast(x: np.ndarray, *, dtype: Any) -> Rule:
+    """x in another dtype; the gradient comes back in that of `x`.
+
+    Raises:
+        TypeError: it is not a dtype of numbers.
+    """
+    y = x.astype(check_dtype("cast", dtype))
+    return y, (lambda dy: dy.astype(x.dtype)) if y.dtype in FLOATS else None
 
 
 @op

@@ -69,8 +69,9 @@ def check_dim(name: str, dim: int, ndim: int) -> int:
     """
     if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
         raise TypeError(f"{name}: expected a whole number as dim, got {dim!r}")
-    if not -ndim <= dim < max(ndim, 1):
+    count = max(ndim, 1)  # a number counts as a tensor of one dimension here, as in PyTorch
+    if not -count <= dim < count:
         raise ValueError(
-            f"{name}: expected dim from {-ndim} to {ndim - 1} for a tensor of {ndim} dimensions, got {dim}"
+            f"{name}: expected dim from {-count} to {count - 1} for a tensor of {ndim} dimensions, got {dim}"
         )
-    return int(dim) % max(ndim, 1)
+    return int(dim) % count

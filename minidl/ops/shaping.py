@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Pullback, op
+from ..checks import check_sizes
 from ..kernels.layout import dense
-from ..tensor import Tensor
+from ..mutation import note_change
+from ..tensor import Tensor, tensor, wrap
 from .checks import check_dim, check_same_dtype
 
 Rule = tuple[np.ndarray, Pullback | None]
+
+
+def as_tensor(name: str, x: Any) -> Tensor:
+    """What an op on shapes is given: a tensor, or an ndarray or a number as one."""
+    x = x if isinstance(x, Tensor) else wrap(name, x, (), optional=False)
+    assert x is not None
+    return x
 
 
 @op
@@ -21,10 +30,10 @@ def reshape(x: np.ndarray, *, shape: Sequence[int]) -> Rule:
     Raises:
         ValueError: the counts of elements differ, or a size is negative.
     """
-    shape, before = tuple(shape), x.shape
+    shape, before = check_sizes("reshape", shape, -1), x.shape
     known = math.prod(extent for extent in shape if extent != -1)
     fits = known and x.size % known == 0 if shape.count(-1) == 1 else known == x.size
-    if not fits or min(shape, default=0) < -1 or shape.count(-1) > 1:
+    if not fits or shape.count(-1) > 1:
         raise ValueError(f"reshape: expected a shape of {x.size} elements (one extent may be -1), got {shape}")
     return x.reshape(shape), lambda dy: dy.reshape(before)
 
@@ -35,6 +44,7 @@ def flatten(x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     Raises:
         ValueError: a dimension does not exist, or the first comes after the last.
     """
+    x = as_tensor("flatten", x)
     shape = x.shape
     start, end = check_dim("flatten", start_dim, len(shape)), check_dim("flatten", end_dim, len(shape))
     if start > end:
@@ -42,14 +52,16 @@ def flatten(x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def squeeze(x: Tensor, *, dim: int | None = None) -> Tensor:
+def squeeze(x: Any, *, dim: int | None = None) -> Tensor:
     """Without the dimensions of extent 1, or without `dim` if its extent is 1."""
+    x = as_tensor("squeeze", x)
     at = range(x.ndim) if dim is None else (check_dim("squeeze", dim, x.ndim),)
     return reshape(x, shape=[extent for d, extent in enumerate(x.shape) if extent != 1 or d not in at])
 
 
-def unsqueeze(x: Tensor, *, dim: int) -> Tensor:
+def unsqueeze(x: Any, *, dim: int) -> Tensor:
     """With a dimension of extent 1 inserted at `dim`."""
+    x = as_tensor("unsqueeze", x)
     shape = list(x.shape)
     shape.insert(check_dim("unsqueeze", dim, x.ndim + 1), 1)
     return reshape(x, shape=shape)
@@ -69,8 +81,9 @@ def permute(x: np.ndarray, *, dims: Sequence[int]) -> Rule:
     return x.transpose(axes), lambda dy: dy.transpose(back)
 
 
-def transpose(x: Tensor, *, dim0: int, dim1: int) -> Tensor:
+def transpose(x: Any, *, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
+    x = as_tensor("transpose", x)
     first, second = check_dim("transpose", dim0, x.ndim), check_dim("transpose", dim1, x.ndim)
     dims = list(range(x.ndim))
     dims[first], dims[second] = second, first
@@ -84,7 +97,7 @@ def expand(x: np.ndarray, *, shape: Sequence[int]) -> Rule:
     Raises:
         ValueError: the shape cannot be stretched to that.
     """
-    wanted = list(shape)
+    wanted = list(check_sizes("expand", shape, -1))
     for d in range(1, min(x.ndim, len(wanted)) + 1):
         wanted[-d] = x.shape[-d] if wanted[-d] == -1 else wanted[-d]
     try:
@@ -126,7 +139,7 @@ def _plain_index(at: Any) -> Any:
         return tuple(_plain_index(part) for part in at)
     if isinstance(at, Tensor):
         return at.numpy()
-    return np.asarray(at) if isinstance(at, list) else at
+    return tensor(at)._array if isinstance(at, list) and at else at
 
 
 def getitem(x: Tensor, at: Any) -> Tensor:
@@ -134,9 +147,33 @@ def getitem(x: Tensor, at: Any) -> Tensor:
     return index(x, at=_plain_index(at))
 
 
+def setitem(x: Tensor, at: Any, value: Any) -> None:
+    """x[at] = value, in place; index and value may hold tensors.
+
+    Raises:
+        ValueError: the tensor requires a gradient, the index is out of range, or the value does not fit there.
+    """
+    if x.requires_grad:
+        raise ValueError(
+            "assignment to a tensor that requires a gradient cannot be recorded; use where(...), or change x.data or "
+            "x.detach()"
+        )
+    value = value._array if isinstance(value, Tensor) else value
+    try:
+        x._array[_plain_index(at)] = value
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"assignment: expected an index into shape {x.shape} and what fits there, got [{at!r}] = {value!r:.80}: "
+            f"{error}"
+        ) from None
+    note_change(x)
+
+
 @op
 def _concatenate(*arrays: np.ndarray, dim: int) -> Rule:
     check_same_dtype("concatenate", *arrays)
+    if not arrays[0].ndim:
+        raise ValueError("concatenate: expected tensors of at least one dimension, got shape (); use stack(...)")
     axis = check_dim("concatenate", dim, arrays[0].ndim)
     shapes = [(*a.shape[:axis], *a.shape[axis + 1 :]) for a in arrays]
     if any(a.ndim != arrays[0].ndim for a in arrays) or any(s != shapes[0] for s in shapes):
@@ -147,14 +184,21 @@ def _concatenate(*arrays: np.ndarray, dim: int) -> Rule:
     return dense(np.concatenate(arrays, axis)), lambda dy: tuple(np.split(dy, ends, axis))
 
 
+def _check_several(name: str, tensors: Any) -> None:
+    if not isinstance(tensors, list | tuple):
+        raise TypeError(f"{name}: expected a list or tuple of tensors, got {type(tensors).__name__}")
+    if not tensors:
+        raise ValueError(f"{name}: expected at least one tensor, got none")
+
+
 def concatenate(tensors: Sequence[Any], *, dim: int = 0) -> Tensor:
     """The tensors one after another along `dim`.
 
     Raises:
+        TypeError: they are not in a list or tuple, or their dtypes differ.
         ValueError: none is given, or shapes differ in another dimension.
     """
-    if not len(tensors):
-        raise ValueError("concatenate: expected at least one tensor, got none")
+    _check_several("concatenate", tensors)
     return _concatenate(*tensors, dim=dim)
 
 
@@ -162,11 +206,12 @@ def stack(tensors: Sequence[Any], *, dim: int = 0) -> Tensor:
     """The tensors side by side along a new dimension `dim`.
 
     Raises:
+        TypeError: they are not in a list or tuple, or their dtypes differ.
         ValueError: none is given, or shapes differ.
     """
-    if not len(tensors):
-        raise ValueError("stack: expected at least one tensor, got none")
-    shapes = [np.shape(t) if not isinstance(t, Tensor) else t.shape for t in tensors]
+    _check_several("stack", tensors)
+    tensors = [as_tensor("stack", t) for t in tensors]
+    shapes = [t.shape for t in tensors]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(f"stack: expected equal shapes, got {shapes}")
     at = check_dim("stack", dim, len(shapes[0]) + 1)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minidl.ops import cast
 from tests.ops.case import Case
 
 
@@ -46,6 +47,9 @@ CASES += [Case("power", (positive(*a), b), each(lambda a, b: a**b)) for a, b in 
 CASES += [Case("maximum", (a, b), each(max)) for a, b in PAIRS] + [Case("minimum", (a, b), each(min)) for a, b in PAIRS]
 CASES += [Case("negative", (s,), each(lambda a: -a)) for s in SHAPES]
 CASES += [Case("absolute", (apart(*s),), each(abs)) for s in SHAPES]
+CASES += [  # there and back, so that the dtype is the input's
+    Case("cast", (s,), lambda x: x, call=lambda x: cast(cast(x, dtype="float64"), dtype=x.dtype)) for s in SHAPES
+]
 CASES += [Case("exp", (s,), each(math.exp)) for s in SHAPES]
 CASES += [Case("log", (positive(*s),), each(math.log)) for s in SHAPES]
 CASES += [Case("sqrt", (positive(*s),), each(math.sqrt)) for s in SHAPES]
