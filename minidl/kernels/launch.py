@@ -46,6 +46,8 @@ class Kernel:
                 f"kernel {function.__name__}: expected its last two parameters to be 'low' and 'high', "
                 f"got {tuple(p.name for p in parameters)}; a kernel is a loop over the range [low, high)"
             )
+        if not function.__name__.isidentifier():
+            raise TypeError(f"kernel: expected a function made with def, got {function.__name__}")
         scalars = {float: float, int: int, "float": float, "int": int}
         self.function = function
         self.name = function.__name__
@@ -85,10 +87,12 @@ def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> 
     """Run `kernel` over the range `[0, n)`; `work` is about how many elements it touches (by default `n`).
 
     Raises:
-        TypeError: an array is not C-ordered, or an argument is neither an array nor a scalar.
+        TypeError: an array is not C-ordered, or an argument is neither an array nor a scalar, or one is missing.
     """
     if n <= 0:
         return
+    if len(arguments) != len(kernel.names):
+        raise TypeError(f"{kernel!r}: expected {len(kernel.names)} arguments, got {len(arguments)}")
     if kernel.scalars:
         arguments = _coerced(kernel, arguments)
     chunks = chunks_of(n, n if work is None else work)
@@ -172,7 +176,7 @@ def set_num_threads(n: int) -> None:
     Raises:
         ValueError: `n` is below 1 or above what Numba was started with (`NUMBA_NUM_THREADS`).
     """
-    if not isinstance(n, int) or not 1 <= n <= config.NUMBA_NUM_THREADS:
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= config.NUMBA_NUM_THREADS:
         raise ValueError(
             f"set_num_threads: expected a whole number from 1 to {config.NUMBA_NUM_THREADS}, got {n!r}; "
             "set NUMBA_NUM_THREADS before starting Python for more"

@@ -40,6 +40,8 @@ class Handle:
     """What registering a hook answers; `remove()` takes the hook off."""
 
     def __init__(self, hooks: dict[int, Callable], hook: Callable):
+        if not callable(hook):
+            raise TypeError(f"hook: expected a function, got {type(hook).__name__}")
         self._hooks, self._key = hooks, next(_keys)
         hooks[self._key] = hook
 
@@ -99,6 +101,11 @@ class Module:
             raise TypeError(
                 f"{type(self).__name__}: expected a Parameter or None as '{name}', got {type(value).__name__}; "
                 f"use Parameter(...), or assign the array to {name}.data"
+            )
+        if name in self.__dict__.get("_buffers", ()) and not isinstance(value, Tensor | None):
+            raise TypeError(
+                f"{type(self).__name__}: expected a Tensor or None as buffer '{name}', got {type(value).__name__}; "
+                "use minidl.tensor(...)"
             )
         self.__dict__[name] = value
 

@@ -142,6 +142,9 @@ def _check_batch_norm(
     """Refuse what does not fit the channels of `x`; answer the running statistics, if there are any."""
     check_float(name, x=x, weight=weight, bias=bias)
     check_ndim(name, x, 2, 3, 4, form="(N, C), (N, C, L) or (N, C, H, W)")
+    for key, array in {"running_mean": running_mean, "running_var": running_var}.items():
+        if array is not None and not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected an ndarray as {key}, got {type(array).__name__}; pass a tensor's .data")
     given = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     for key, array in given.items():
         if array is not None and array.shape != x.shape[1:2]:

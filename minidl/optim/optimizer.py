@@ -44,7 +44,10 @@ class Optimizer:
             raise ValueError(
                 f"{name}: expected options among {', '.join(self.defaults)} in a group, got {', '.join(unknown)}"
             )
-        params = [given["params"]] if isinstance(given["params"], Tensor) else list(given["params"])
+        params = [given["params"]] if isinstance(given["params"], Tensor) else given["params"]
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{name}: expected parameters as 'params' of a group, got {type(params).__name__}")
+        params = list(params)
         group = {"params": params, **self.defaults, **{key: value for key, value in given.items() if key != "params"}}
         taken = {id(parameter) for other in self.param_groups for parameter in other["params"]}
         for place, parameter in enumerate(params):
@@ -115,7 +118,13 @@ class Optimizer:
             raise ValueError(
                 f"{name}.load_state_dict: expected 'state' and 'param_groups', got {', '.join(map(repr, state_dict))}"
             )
-        counts = [len(group["params"]) for group in state_dict["param_groups"]]
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        if not isinstance(state, Mapping) or not all(isinstance(g, Mapping) and "params" in g for g in groups):
+            raise ValueError(
+                f"{name}.load_state_dict: expected a dict as 'state' and dicts with 'params' as 'param_groups', got "
+                f"{type(state).__name__} and {groups!r:.80}"
+            )
+        counts = [len(group["params"]) for group in groups]
         ours = [len(group["params"]) for group in self.param_groups]
         if counts != ours:
             raise ValueError(f"{name}.load_state_dict: expected groups of {ours} parameters, got {counts}")

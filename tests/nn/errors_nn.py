@@ -15,8 +15,19 @@ def assign(layer, value):
     layer.weight = value
 
 
+def assign_buffer(layer, value):
+    layer.running_mean = value
+
+
 ERRORS = [
     ("Module load of a list", lambda: nn.Linear(1, 1).load_state_dict([]), TypeError, ["Linear", "dict", "list"]),
+    (
+        "Module assignment of an array to a buffer",
+        lambda: assign_buffer(nn.BatchNorm1d(3), np.zeros(3, np.float32)),
+        TypeError,
+        ["BatchNorm1d", "Tensor", "'running_mean'", "ndarray"],
+    ),
+    ("Module hook", lambda: nn.Tanh().register_forward_hook(None), TypeError, ["hook", "function", "NoneType"]),
     (
         "Module load of text",
         lambda: nn.Linear(1, 1).load_state_dict({"weight": "a", "bias": [0.0]}),

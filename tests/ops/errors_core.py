@@ -4,6 +4,7 @@ import numpy as np
 
 import minidl
 from minidl import Generator, ops, tensor
+from minidl.kernels.pointwise import word_sums
 
 x = tensor(np.ones((2, 3), np.float32))
 double, whole, four = np.ones((2, 3)), np.ones((2, 3), np.int64), np.ones((2, 3, 4, 5), np.float32)
@@ -43,6 +44,9 @@ ERRORS = [
     ("generator permutation", lambda: Generator(0).permutation(-1), ValueError, ["n of at least 0", "-1"]),
     ("generator state", lambda: setattr(Generator(0), "state", (1, 2)), ValueError, ["(seed, stream, position)"]),
     ("set_num_threads 0", lambda: minidl.set_num_threads(0), ValueError, ["set_num_threads", "from 1", "0"]),
+    ("kernel of a lambda", lambda: minidl.kernel(lambda x, low, high: None), TypeError, ["def", "<lambda>"]),
+    ("launch", lambda: minidl.launch(word_sums, 1, double), TypeError, ["word_sums", "3 arguments, got 1"]),
+    ("set_num_threads True", lambda: minidl.set_num_threads(True), ValueError, ["set_num_threads", "True"]),
     ("kernel without range", lambda: minidl.kernel(lambda x: None), TypeError, ["'low' and 'high'", "('x',)"]),
     ("add shapes", lambda: x + np.ones((4, 3), np.float32), ValueError, ["add", "broadcast", "(2, 3) and (4, 3)"]),
     ("subtract dtypes", lambda: x - double, TypeError, ["subtract", "float32 and float64", ".to("]),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minidl import ops
+from minidl import ops, tensor
 
 x, wide, whole = np.ones((4, 3), np.float32), np.ones((4, 3)), np.ones((4, 3), np.int64)
 three, four = np.ones(3, np.float32), np.ones(4, np.float32)
@@ -49,6 +49,7 @@ ERRORS = [
     ("bn momentum", running(three, three, momentum=1.5), ValueError, ["momentum from 0 to 1", "1.5"]),
     ("ln shape", layer_norm(x, shape=4), ValueError, ["layer_norm", "end in normalized_shape (4,)", "(4, 3)"]),
     ("ln more dimensions than x", layer_norm(x, shape=(1, 4, 3)), ValueError, ["(1, 4, 3)", "got shape (4, 3)"]),
+    ("bn running tensors", running(tensor(three), tensor(three)), TypeError, ["running_mean", "ndarray", "Tensor"]),
     ("bn momentum None", running(three, three, momentum=None), TypeError, ["batch_norm", "momentum", "None"]),
     ("ln shape text", layer_norm(x, shape="3"), TypeError, ["layer_norm", "whole numbers", "'3'"]),
     ("ln no dimensions", layer_norm(x, shape=()), ValueError, ["layer_norm", "at least one size", "()"]),

@@ -94,6 +94,13 @@ ERRORS = [
         ["SGD.load_state_dict", "[1]", "[2]"],
     ),
     ("SGD dampening NaN", lambda: sgd(dampening=float("nan")), ValueError, ["SGD", "dampening", "nan"]),
+    ("SGD group of a number", lambda: optim.SGD([{"params": 3}]), TypeError, ["SGD", "'params'", "int"]),
+    (
+        "SGD state without params",
+        lambda: sgd().load_state_dict({"state": {}, "param_groups": [{}]}),
+        ValueError,
+        ["SGD.load_state_dict", "'params'", "[{}]"],
+    ),
     ("no_decay_groups", lambda: optim.no_decay_groups([leaf], 0.1), TypeError, ["no_decay_groups", "Module", "list"]),
     ("schedule of a model", lambda: optim.StepLR(nn.Tanh(), 1), TypeError, ["StepLR", "optimizer", "Tanh"]),
     ("schedule state", lambda: linear(sgd()).load_state_dict({}), ValueError, ["LinearLR", "last_epoch"]),
