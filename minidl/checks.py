@@ -69,6 +69,17 @@ def check_number(owner: str, option: str, value: Any, low: float, high: float = 
     return value  # as it came: print(model) shows it
 
 
+def check_flag(owner: str, option: str, value: Any) -> bool:
+    """Answer True or False.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{owner}: expected True or False as {option}, got {value!r}")
+    return bool(value)
+
+
 def check_choice(owner: str, option: str, value: Any, choices: tuple[str, ...]) -> str:
     """Answer one of the choices.
 

@@ -30,6 +30,7 @@ class CIFAR10(ImageFiles):
         a batch of B indices: images (B, 3, 32, 32) float32 in [0, 1], labels (B,) int64.
 
     Raises:
+        TypeError: root is no folder, or train or download neither True nor False.
         FileNotFoundError: a file is missing; the message names folders and remedies.
         OSError: the download failed.
         ValueError: a file is wrong, or was downloaded wrong; the message names it.

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..kernels.layout import dense
+from ..tensor import Tensor
 
 Batch = tuple[np.ndarray, np.ndarray]
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -79,11 +80,12 @@ class Subset:
     """The examples of `dataset` at `indices`, in that order.
 
     Raises:
-        TypeError: the indices are not whole numbers.
+        TypeError: it is no dataset, or the indices are not whole numbers.
         ValueError: there are none, or one lies outside the dataset.
     """
 
     def __init__(self, dataset: Dataset, indices: Any):
+        check_dataset("Subset", dataset)
         self.dataset = dataset
         self.indices = positions("Subset", indices, len(dataset))
         if len(self.indices) == 0:
@@ -121,6 +123,23 @@ def positions(name: str, indices: Any, count: int) -> np.ndarray:
     if array.size and not 0 <= array.min() <= array.max() < count:
         raise ValueError(f"{name}: expected positions in [0, {count}), got {array.min()} to {array.max()}")
     return array.astype(np.int64, copy=False)
+
+
+def check_dataset(name: str, dataset: Any) -> None:
+    """Refuse what is no dataset; a list of examples has a length and indexing too, and is none.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: it is empty.
+    """
+    plain = isinstance(dataset, list | tuple | dict | str | np.ndarray | Tensor)
+    if plain or not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            f"{name}: expected a dataset, which answers an array of positions with (inputs, targets), got "
+            f"{_kind(dataset)}; ArrayDataset(inputs, targets) makes one"
+        )
+    if len(dataset) == 0:
+        raise ValueError(f"{name}: expected at least one example, got an empty {type(dataset).__name__}")
 
 
 def check_fixed(name: str, transform: Any) -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..checks import check_flag
 from ..files import writing
 from .dataset import ArrayDataset, Transform
 
@@ -22,7 +23,8 @@ class ImageFiles(ArrayDataset):
     `root` says where the files are, and nothing else decides: a folder, or `"full"`, the first of these that has
     them all: `$MINIDL_DATA/<folder>`, `$MINIDL_DATA`, where the system's package puts them,
     `~/.cache/minidl/<folder>`. With `download=True` what is missing is fetched: to the folder named, or else to
-    `$MINIDL_DATA/<folder>` where that variable is set and to the cache where it is not.
+    `$MINIDL_DATA/<folder>` where that variable is set and to the cache where it is not. The attribute `folder` says
+    where the images came from.
     """
 
     title: str  # how the dataset is called
@@ -43,7 +45,8 @@ class ImageFiles(ArrayDataset):
     ):
         if not isinstance(root, str | Path):
             raise TypeError(f"{type(self).__name__}: expected a folder, or one of its words, as root, got {root!r}")
-        self.folder = self._locate(root, download)  # where the images come from
+        train = check_flag(type(self).__name__, "train", train)
+        self.folder = self._locate(root, check_flag(type(self).__name__, "download", download))
         images, labels = self._read(self.folder, train)
         super().__init__(images, labels, transform)
 
@@ -63,7 +66,10 @@ class ImageFiles(ArrayDataset):
                 return folder
         target = folders[0] if root != "full" or os.environ.get("MINIDL_DATA") else folders[-1]
         if not download:
-            remedies = ["pass download=True", "name the folder that has them as root"]
+            remedies = [
+                f"{type(self).__name__}({str(root)!r}, download=True) fetches them",
+                "name the folder that has them as root",
+            ]
             remedies += [f"install Debian's package {self.package}"] if self.package else []
             places = "; ".join(f"{folder} lacks {', '.join(self._missing(folder))}" for folder in folders)
             raise FileNotFoundError(f"{self.title}: the files are not there ({places}): {', or '.join(remedies)}")

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_flag, check_whole
 from ..kernels.layout import dense
 from ..random import Generator, as_generator
 from ..tensor import Tensor
-from .dataset import Batch, Dataset
+from .dataset import Batch, Dataset, check_dataset
 from .prefetch import prefetch
 from .transforms import apply, draws_of
 
@@ -44,10 +45,14 @@ class DataLoader:
         prefetch: int = 2,
         transform: Callable[..., np.ndarray] | None = None,
     ):
-        _check(dataset, batch_size, prefetch, transform)
-        self.dataset, self.shuffle, self.drop_last = dataset, shuffle, drop_last
-        self.batch_size = len(dataset) if batch_size is None else batch_size
-        self.prefetch, self.transform = prefetch, transform
+        check_dataset("DataLoader", dataset)
+        if transform is not None and not callable(transform):
+            raise TypeError(f"DataLoader: expected a function of a batch of inputs as transform, got {transform!r}")
+        self.dataset, self.transform = dataset, transform
+        self.batch_size = len(dataset) if batch_size is None else check_whole("DataLoader", "batch_size", batch_size, 1)
+        self.shuffle = check_flag("DataLoader", "shuffle", shuffle)
+        self.drop_last = check_flag("DataLoader", "drop_last", drop_last)
+        self.prefetch = check_whole("DataLoader", "prefetch", prefetch, 0)
         self.epoch = 0  # the epoch that the next `iter` begins
         self.seed = _draw_seed(as_generator(rng)) if shuffle or draws_of(transform) else 0
         if len(self) == 0:
@@ -93,7 +98,7 @@ def _batches(
     """The batches of an epoch, as arrays. Runs in the thread, so NumPy only."""
     for start in range(0, count * size, size):
         indices = order[start : start + size]
-        inputs, targets = dataset[indices]
+        inputs, targets = _pair(dataset[indices])
         if transform is not None:
             inputs = apply(transform, inputs, noise[start : start + size])
         for role, array, dtypes in (
@@ -114,6 +119,15 @@ def _batches(
         yield dense(inputs), dense(targets)
 
 
+def _pair(batch: Any) -> Batch:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise TypeError(
+            "DataLoader: expected (inputs, targets) from the dataset for an array of positions, got "
+            f"{type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+        )
+    return batch[0], batch[1]
+
+
 def _tensors(batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
     for inputs, targets in batches:
         yield Tensor(inputs), Tensor(targets)
@@ -123,22 +137,3 @@ def _draw_seed(generator: Generator) -> int:
     """63 random bits, so that loaders made one after the other from one generator differ."""
     high, low = (int(word) for word in generator.bits(2))
     return (high << 31) ^ low
-
-
-def _check(dataset: Any, batch_size: Any, prefetch: Any, transform: Any) -> None:
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise TypeError(
-            f"DataLoader: expected a dataset with a length and indexing, got {type(dataset).__name__}; "
-            "ArrayDataset(inputs, targets) makes one"
-        )
-    if len(dataset) == 0:
-        raise ValueError(f"DataLoader: expected at least one example, got an empty {type(dataset).__name__}")
-    for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0)):
-        if name == "batch_size" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"DataLoader: expected a whole number as {name}, got {value!r}")
-        if value < least:
-            raise ValueError(f"DataLoader: expected {name} of at least {least}, got {value}")
-    if transform is not None and not callable(transform):
-        raise TypeError(f"DataLoader: expected a function of a batch of inputs as transform, got {transform!r}")

@@ -23,6 +23,7 @@ class MNIST(ImageFiles):
         a batch of B indices: images (B, 1, 28, 28) float32 in [0, 1], labels (B,) int64.
 
     Raises:
+        TypeError: root is no folder, or train or download neither True nor False.
         FileNotFoundError: a file is missing; the message names folders and remedies.
         OSError: a download failed.
         ValueError: a file is wrong, or was downloaded wrong; the message names it.
@@ -73,6 +74,7 @@ class FashionMNIST(MNIST):
         a batch of B indices: images (B, 1, 28, 28) float32 in [0, 1], labels (B,) int64.
 
     Raises:
+        TypeError: root is no folder, or train or download neither True nor False.
         FileNotFoundError: a file is missing; the message names folders and remedies.
         OSError: a download failed.
         ValueError: a file is wrong, or was downloaded wrong, or a download of the embedded images is asked for.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..random import Generator, as_generator
-from .dataset import Dataset, Subset, targets_of
+from .dataset import Dataset, Subset, check_dataset, targets_of
 
 
 def random_split(
@@ -26,9 +26,10 @@ def random_split(
     >>> train, validation = random_split(dataset, [0.9, 0.1], rng=0)
 
     Raises:
-        TypeError: the lengths are no numbers; `stratify=True` and the targets are not labels.
+        TypeError: it is no dataset; the lengths are no numbers; `stratify=True` and the targets are not labels.
         ValueError: the lengths do not sum to the size or to 1, or a part would be empty.
     """
+    check_dataset("random_split", dataset)
     counts = _counts(lengths, len(dataset))
     labels = _labels(dataset, stratify)
     order = as_generator(rng).permutation(len(dataset))
@@ -63,9 +64,9 @@ def _places(labels: np.ndarray) -> np.ndarray:
 
 def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
     """How many examples each part gets."""
-    lengths = list(lengths)
+    given, lengths = lengths, list(lengths) if isinstance(lengths, list | tuple | np.ndarray) else []
     if not lengths or any(isinstance(n, bool) or not isinstance(n, int | float | np.number) for n in lengths):
-        raise TypeError(f"random_split: expected counts or fractions as lengths, got {lengths}")
+        raise TypeError(f"random_split: expected a list of counts or of fractions as lengths, got {given!r}")
     if any(not n > 0 for n in lengths):
         raise ValueError(f"random_split: expected lengths above 0, got {lengths}")
     if all(isinstance(n, int | np.integer) for n in lengths):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..checks import check_number, check_whole
 from ..random import Generator, as_generator
 from .dataset import ArrayDataset
 
@@ -17,10 +18,10 @@ def moons(n: int, noise: float = 0.1, rng: Generator | int | None = None) -> Arr
         inputs (n, 2) float32, targets (n,) int64, as many of each class or one more of class 0.
 
     Raises:
-        TypeError: n is no whole number.
+        TypeError: n is no whole number, or the noise no number.
         ValueError: n is below 2, or the noise negative.
     """
-    _check("moons", n, 2, noise)
+    n, noise = check_whole("moons", "n", n, 2), check_number("moons", "noise", noise, 0)
     labels, place = _classes(n, 2)
     angle = math.pi * place
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -37,11 +38,11 @@ def spirals(n: int, classes: int = 3, noise: float = 0.05, rng: Generator | int 
         inputs (n, 2) float32, targets (n,) int64, as many of each class, or one more of the first ones.
 
     Raises:
-        TypeError: n or classes are no whole numbers.
+        TypeError: n or classes are no whole numbers, or the noise no number.
         ValueError: there are fewer than 2 classes, or fewer points than classes, or the noise is negative.
     """
-    _check("spirals", classes, 2, noise, "classes")
-    _check("spirals", n, classes, noise)
+    classes = check_whole("spirals", "classes", classes, 2)
+    n, noise = check_whole("spirals", "n", n, classes), check_number("spirals", "noise", noise, 0)
     labels, place = _classes(n, classes)
     angle = 2 * math.pi * (labels / classes + place)
     return _dataset(place[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1), labels, noise, rng)
@@ -56,12 +57,3 @@ def _classes(n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
 def _dataset(points: np.ndarray, labels: np.ndarray, noise: float, rng: Generator | int | None) -> ArrayDataset:
     points = points + as_generator(rng).normal(points.shape, 0.0, noise, np.float64)
     return ArrayDataset(points.astype(np.float32), labels)
-
-
-def _check(name: str, count: int, least: int, noise: float, role: str = "n") -> None:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer):
-        raise TypeError(f"{name}: expected a whole number as {role}, got {count!r}")
-    if count < least:
-        raise ValueError(f"{name}: expected {role} of at least {least}, got {count}")
-    if not 0 <= noise < math.inf:
-        raise ValueError(f"{name}: expected a standard deviation of at least 0 as noise, got {noise}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_number, check_pair, check_whole
 from ..kernels.layout import images
 from ..random import Generator
 
@@ -67,12 +68,16 @@ class Normalize(BatchTransform):
         x (N, C, H, W); mean and std: a number, or C of them.
 
     Raises:
+        TypeError: they are no numbers.
         ValueError: std is not above 0, mean is not finite, or their number differs from each other's.
     """
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]):
-        self.mean, self.std = (np.atleast_1d(np.asarray(value, np.float64)) for value in (mean, std))
-        if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
+        try:
+            self.mean, self.std = (np.atleast_1d(np.asarray(value, np.float64)) for value in (mean, std))
+        except (TypeError, ValueError):
+            raise TypeError(f"Normalize: expected numbers as mean and std, got {mean!r} and {std!r}") from None
+        if self.mean.ndim != 1 or self.mean.size == 0 or self.mean.shape != self.std.shape:
             raise ValueError(f"Normalize: expected one mean and one std for each channel, got {mean} and {std}")
         if not np.isfinite(self.mean).all() or not np.isfinite(self.std).all() or (self.std <= 0).any():
             raise ValueError(f"Normalize: expected finite means and std above 0, got mean {mean} and std {std}")
@@ -98,18 +103,14 @@ class RandomCrop(BatchTransform):
 
     Raises:
         TypeError: size or padding are no whole numbers.
-        ValueError: size is not above 0, padding is below 0, or (when called) the window exceeds the padded image.
+        ValueError: size is below 1, padding is below 0, or (when called) the window exceeds the padded image.
     """
 
     draws = 2
 
     def __init__(self, size: int | tuple[int, int], padding: int = 0):
-        pair = (size, size) if isinstance(size, int) else tuple(size)
-        if len(pair) != 2 or not all(type(value) is int for value in (*pair, padding)):
-            raise TypeError(f"RandomCrop: expected whole numbers as size and padding, got {size!r} and {padding!r}")
-        if min(pair) < 1 or padding < 0:
-            raise ValueError(f"RandomCrop: expected size above 0 and padding of at least 0, got {size} and {padding}")
-        self.size, self.padding = pair, padding
+        self.size = check_pair("RandomCrop", "size", size, 1)
+        self.padding = check_whole("RandomCrop", "padding", padding, 0)
 
     def apply(self, inputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """The window's top is row floor(u * free) of the `free` possible ones, its left edge likewise."""
@@ -134,15 +135,14 @@ class RandomHorizontalFlip(BatchTransform):
         (N, C, H, W) to the same.
 
     Raises:
+        TypeError: p is no number.
         ValueError: p is not in [0, 1].
     """
 
     draws = 1
 
     def __init__(self, p: float = 0.5):
-        if not 0 <= p <= 1:
-            raise ValueError(f"RandomHorizontalFlip: expected a probability p in [0, 1], got {p}")
-        self.p = p
+        self.p = check_number("RandomHorizontalFlip", "p", p, 0, 1)
 
     def apply(self, inputs: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Mirrored where u < p."""

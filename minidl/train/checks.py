@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_whole
 from ..nn import Module
 from ..tensor import Tensor
 
@@ -51,10 +52,7 @@ def check_functions(metrics: Any, callbacks: Any) -> None:
 
 def check_fit(loader: Any, epochs: Any, validation: Any) -> None:
     """Refuse numbers of epochs below 1, and loaders that cannot be iterated anew each epoch."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer):
-        raise TypeError(f"Trainer.fit: expected a whole number of epochs, got {epochs!r}")
-    if epochs < 1:
-        raise ValueError(f"Trainer.fit: expected at least 1 epoch, got {epochs}")
+    check_whole("Trainer.fit", "epochs", epochs, 1)
     for role, given in (("loader", loader), ("validation", validation)):
         if given is None and role == "validation":
             continue
@@ -108,8 +106,7 @@ def input_batches(inputs: Any, batch_size: int) -> Iterator[Any]:
 
 
 def _slices(inputs: Any, batch_size: int) -> Iterator[Any]:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(f"Trainer.predict: expected a batch_size of at least 1, got {batch_size!r}")
+    check_whole("Trainer.predict", "batch_size", batch_size, 1)
     if not inputs.ndim or not len(inputs):
         raise ValueError(f"Trainer.predict: expected at least one example, got shape {inputs.shape}")
     return (inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size))

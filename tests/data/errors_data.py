@@ -9,6 +9,7 @@ from minidl.data import (
     ArrayDataset,
     Compose,
     DataLoader,
+    Dataset,
     FashionMNIST,
     MinMaxScaler,
     Normalize,
@@ -26,17 +27,22 @@ images = np.ones((4, 3, 8, 8), np.float32)
 data, regression = ArrayDataset(x, y), ArrayDataset(x, x)
 
 
-class Given:
-    """A dataset of the two arrays given, whatever they are."""
+class Empty(Dataset):
+    def __len__(self):
+        return 0
 
-    def __init__(self, inputs, targets):
-        self.pair = inputs, targets
+
+class Given:
+    """A dataset that answers with the arrays given, whatever they are."""
+
+    def __init__(self, *arrays):
+        self.arrays = arrays
 
     def __len__(self):
         return 4
 
     def __getitem__(self, indices):
-        return self.pair
+        return self.arrays
 
 
 def first(*arguments, **options):
@@ -67,6 +73,7 @@ ERRORS = [
     ("index 2-D", lambda: data[y[None]], TypeError, ["ArrayDataset", "one-dimensional", "(1, 6)"]),
     ("index high", lambda: data[[0, 6]], ValueError, ["ArrayDataset", "[0, 6)", "0 to 6"]),
     ("index negative", lambda: data[[-1]], ValueError, ["ArrayDataset", "[0, 6)", "-1"]),
+    ("subset list", lambda: Subset([1, 2], [0]), TypeError, ["Subset", "dataset", "list"]),
     ("subset empty", lambda: Subset(data, []), ValueError, ["Subset", "at least one", "6 examples"]),
     ("subset float", lambda: Subset(data, [1.5]), TypeError, ["Subset", "array of positions"]),
     ("subset outside", lambda: Subset(data, [2, 9]), ValueError, ["Subset", "[0, 6)", "9"]),
@@ -77,8 +84,10 @@ ERRORS = [
     ("split negative", lambda: random_split(data, [1.5, -0.5]), ValueError, ["random_split", "above 0", "-0.5"]),
     ("split NaN", lambda: random_split(data, [np.nan, 1.0]), ValueError, ["random_split", "above 0", "nan"]),
     ("split empty part", lambda: random_split(data, [0.9, 0.05, 0.05]), ValueError, ["random_split", "empty part"]),
-    ("split nothing", lambda: random_split(data, []), TypeError, ["random_split", "counts or fractions", "[]"]),
-    ("split text", lambda: random_split(data, ["a"]), TypeError, ["random_split", "counts or fractions", "'a'"]),
+    ("split nothing", lambda: random_split(data, []), TypeError, ["random_split", "counts or of fractions", "[]"]),
+    ("split number", lambda: random_split(data, 3), TypeError, ["random_split", "counts or of fractions", "3"]),
+    ("split None", lambda: random_split(None, [3, 3]), TypeError, ["random_split", "dataset", "NoneType"]),
+    ("split text", lambda: random_split(data, ["a"]), TypeError, ["random_split", "counts or of fractions", "'a'"]),
     ("split rng", lambda: random_split(data, [3, 3], rng="0"), TypeError, ["'0'"]),
     (
         "split stratify",
@@ -93,7 +102,11 @@ ERRORS = [
         ["random_split", "targets", "Given"],
     ),
     ("loader dataset", lambda: DataLoader(5), TypeError, ["DataLoader", "dataset", "int", "ArrayDataset"]),
-    ("loader empty", lambda: DataLoader([]), ValueError, ["DataLoader", "at least one example", "list"]),
+    ("loader pairs", lambda: DataLoader([(x[0], 1), (x[1], 0)]), TypeError, ["DataLoader", "list", "ArrayDataset"]),
+    ("loader array", lambda: DataLoader(x), TypeError, ["DataLoader", "(6, 2)", "ArrayDataset(inputs, targets)"]),
+    ("loader empty", lambda: DataLoader(Empty()), ValueError, ["DataLoader", "at least one example", "Empty"]),
+    ("loader shuffle", lambda: DataLoader(data, 2, "no"), TypeError, ["DataLoader", "True or False", "'no'"]),
+    ("loader drop_last", lambda: DataLoader(data, 2, drop_last=1), TypeError, ["DataLoader", "drop_last", "1"]),
     ("loader batch 0", lambda: DataLoader(data, 0), ValueError, ["DataLoader", "batch_size", "at least 1", "0"]),
     ("loader batch negative", lambda: DataLoader(data, -2), ValueError, ["DataLoader", "batch_size", "-2"]),
     ("loader batch float", lambda: DataLoader(data, 2.0), TypeError, ["DataLoader", "batch_size", "2.0"]),
@@ -120,6 +133,7 @@ ERRORS = [
         ValueError,
         ["DataLoader", "whole numbers", "-1"],
     ),
+    ("batch of one", lambda: first(Given(x), 4), TypeError, ["DataLoader", "(inputs, targets)", "tuple of 1"]),
     ("batch of ints", lambda: first(Given(y, y), 6), TypeError, ["DataLoader", "inputs", "float32", "int64"]),
     ("batch of lists", lambda: first(Given([1.0], y), 4), TypeError, ["DataLoader", "inputs", "list"]),
     (
@@ -136,15 +150,18 @@ ERRORS = [
         ["DataLoader", "4 inputs", "transform", "(3, 2)"],
     ),
     ("normalize std 0", lambda: Normalize(0.5, 0.0), ValueError, ["Normalize", "std above 0", "0.0"]),
+    ("normalize text", lambda: Normalize("half", 1), TypeError, ["Normalize", "numbers", "'half'"]),
+    ("normalize nothing", lambda: Normalize([], []), ValueError, ["Normalize", "each channel", "[]"]),
     ("normalize NaN", lambda: Normalize(np.nan, 1.0), ValueError, ["Normalize", "finite", "nan"]),
     ("normalize counts", lambda: Normalize([1, 2], [1.0]), ValueError, ["Normalize", "each channel", "[1, 2]"]),
     ("normalize channels", lambda: Normalize([1, 2], [1, 2])(images), ValueError, ["Normalize", "2 channels", "(4, 3"]),
     ("normalize vectors", lambda: Normalize(1, 2)(x), ValueError, ["Normalize", "(N, C, H, W)", "(6, 2)"]),
     ("normalize bytes", lambda: Normalize(1, 2)(images.astype("u1")), TypeError, ["Normalize", "float32", "uint8"]),
-    ("crop size 0", lambda: RandomCrop(0), ValueError, ["RandomCrop", "size above 0", "0"]),
+    ("crop size 0", lambda: RandomCrop(0), ValueError, ["RandomCrop", "size of at least 1", "0"]),
     ("crop padding", lambda: RandomCrop(3, -1), ValueError, ["RandomCrop", "padding", "-1"]),
-    ("crop float", lambda: RandomCrop((2.0, 3)), TypeError, ["RandomCrop", "whole numbers", "2.0"]),
-    ("crop triple", lambda: RandomCrop((1, 2, 3)), TypeError, ["RandomCrop", "size", "(1, 2, 3)"]),
+    ("crop float", lambda: RandomCrop((2.0, 3)), TypeError, ["RandomCrop", "whole number", "size", "2.0"]),
+    ("crop triple", lambda: RandomCrop((1, 2, 3)), ValueError, ["RandomCrop", "size", "(1, 2, 3)"]),
+    ("crop None", lambda: RandomCrop(None), TypeError, ["RandomCrop", "size", "None"]),
     (
         "crop too large",
         lambda: RandomCrop(11, 1)(images, Generator(0)),
@@ -153,8 +170,9 @@ ERRORS = [
     ),
     ("crop without rng", lambda: RandomCrop(3)(images), TypeError, ["RandomCrop", "rng", "None"]),
     ("crop vectors", lambda: RandomCrop(3)(x, Generator(0)), ValueError, ["RandomCrop", "(N, C, H, W)", "(6, 2)"]),
-    ("flip p", lambda: RandomHorizontalFlip(1.5), ValueError, ["RandomHorizontalFlip", "[0, 1]", "1.5"]),
+    ("flip p", lambda: RandomHorizontalFlip(1.5), ValueError, ["RandomHorizontalFlip", "p from 0 to 1", "1.5"]),
     ("flip NaN", lambda: RandomHorizontalFlip(np.nan), ValueError, ["RandomHorizontalFlip", "nan"]),
+    ("flip text", lambda: RandomHorizontalFlip("half"), TypeError, ["RandomHorizontalFlip", "number", "'half'"]),
     ("flip rng", lambda: RandomHorizontalFlip()(images, 0), TypeError, ["RandomHorizontalFlip", "rng", "0"]),
     ("compose", lambda: Compose([RandomCrop(3), None]), TypeError, ["Compose", "functions", "None"]),
     ("standard ints", lambda: StandardScaler().fit(y), TypeError, ["StandardScaler.fit", "float32", "int64"]),
@@ -180,10 +198,12 @@ ERRORS = [
     ("moons 1", lambda: moons(1), ValueError, ["moons", "at least 2", "1"]),
     ("moons float", lambda: moons(10.0), TypeError, ["moons", "whole number", "10.0"]),
     ("moons noise", lambda: moons(10, -0.1), ValueError, ["moons", "noise", "-0.1"]),
+    ("moons text", lambda: moons(10, "much"), TypeError, ["moons", "noise", "'much'"]),
     ("spirals classes", lambda: spirals(10, 1), ValueError, ["spirals", "classes", "at least 2", "1"]),
     ("spirals points", lambda: spirals(3, 4), ValueError, ["spirals", "n of at least 4", "3"]),
     ("spirals noise", lambda: spirals(10, noise=np.nan), ValueError, ["spirals", "noise", "nan"]),
     ("embedded download", lambda: FashionMNIST("embedded", download=True), ValueError, ["FashionMNIST", 'root="full"']),
+    ("embedded train", lambda: FashionMNIST(train="test"), TypeError, ["FashionMNIST", "True or False", "'test'"]),
     ("mnist root", lambda: MNIST(None), TypeError, ["MNIST", "folder", "None"]),
     ("cifar root", lambda: CIFAR10(10), TypeError, ["CIFAR10", "folder", "10"]),
 ]

@@ -40,7 +40,7 @@ ERRORS = [
     ("schedule_every", lambda: trainer(schedule_every="batch"), ValueError, ["'epoch' or 'step'", "'batch'"]),
     ("metrics", lambda: trainer(metrics=["accuracy"]), TypeError, ["Trainer", "dict", "['accuracy']"]),
     ("callbacks", lambda: trainer(callbacks=print), TypeError, ["Trainer", "(trainer, epoch, t, loss)", "print"]),
-    ("epochs", lambda: fit(loader(), 0), ValueError, ["Trainer.fit", "at least 1 epoch", "0"]),
+    ("epochs", lambda: fit(loader(), 0), ValueError, ["Trainer.fit", "epochs of at least 1", "0"]),
     ("epochs float", lambda: fit(loader(), 1.5), TypeError, ["Trainer.fit", "whole number", "1.5"]),
     ("loader", lambda: fit(None), TypeError, ["Trainer.fit", "batches (inputs, targets)", "NoneType"]),
     ("loader array", lambda: fit(x), TypeError, ["Trainer.fit", "(6, 2)", "DataLoader"]),
