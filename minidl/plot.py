@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def loss_curves(
 
     Raises:
         TypeError: something given is no History.
-        ValueError: there is nothing to draw.
+        ValueError: there is nothing to draw, or the ending of `path` is not that of a format.
     """
     named = histories if isinstance(histories, Mapping) else {"": histories}
     losses = {name: _losses(name, runs) for name, runs in named.items()}
@@ -65,23 +66,31 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
-    """Write a figure, all at once; the name's ending decides the format."""
+    """Write a figure, all at once; the name's ending decides the format.
+
+    Raises:
+        ValueError: it is not that of a format.
+    """
+    formats = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in formats:
+        raise ValueError(
+            f"plot: expected a file name that ends in .{', .'.join(sorted(formats))}, got {os.fspath(path)!r}"
+        )
     with writing(path) as temporary:
         figure.savefig(temporary)
 
 
 def smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean of the `window` values around each one (an odd number; at both ends, of those there are).
+    """The mean of the `window` values around each one (an odd number, at most T; at both ends, of those there are).
 
     Shape:
-        (..., T) to the same.
+        (S, T) to the same.
     """
-    half, count = window // 2, values.shape[-1]
+    weights = np.ones(window)
     finite = np.where(np.isfinite(values), values, np.nan)
-    sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(finite, axis=-1)], axis=-1)
-    low = np.maximum(np.arange(count) - half, 0)
-    high = np.minimum(np.arange(count) + half + 1, count)
-    return (sums[..., high] - sums[..., low]) / (high - low)
+    # each window by itself: a running sum would carry NaN, and the rounding of a spike, on to the end
+    sums = np.array([np.convolve(row, weights, "same") for row in finite])
+    return sums / np.convolve(np.ones(values.shape[-1]), weights, "same")
 
 
 def log_scale(axes: "Axes") -> None:

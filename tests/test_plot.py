@@ -38,6 +38,12 @@ def test_smooth_is_the_mean_of_the_neighbours():
     np.testing.assert_allclose(plot.smooth(values, 1), values, rtol=1e-12)
 
 
+@pytest.mark.parametrize("spike", [1e20, np.inf, np.nan])
+def test_a_spike_is_smoothed_away_after_half_a_window(spike):
+    values = np.array([[1.0, 1.0, spike, 3.0, 3.0, 3.0, 3.0]])
+    np.testing.assert_array_equal(plot.smooth(values, 3)[0, [0, 4, 5, 6]], [1, 3, 3, 3])
+
+
 def test_matplotlib_is_imported_when_first_used_and_without_a_window():
     code = (
         "import sys, minidl.plot; assert 'matplotlib' not in sys.modules; "

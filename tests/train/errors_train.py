@@ -63,6 +63,8 @@ ERRORS = [
     ("history text", lambda: load("no"), ValueError, ["History.load", "history.json"]),
     ("history other", lambda: load('{"loss": [1]}'), ValueError, ["History.load", "'rate'"]),
     ("curves list", lambda: plot.loss_curves([[1.0, 2.0]], "x.png"), TypeError, ["loss_curves", "History", "list"]),
+    ("curves without ending", lambda: plot.loss_curves(History([1.0]), "x"), ValueError, ["plot", ".png, ", "'x'"]),
+    ("curves ending", lambda: plot.loss_curves(History([1.0]), "x.exe"), ValueError, ["plot", ".svg", "'x.exe'"]),
     ("curves nothing", lambda: plot.loss_curves({}, "x.png"), ValueError, ["loss_curves", "at least one"]),
     ("curves empty", lambda: plot.loss_curves(History(), "x.png"), ValueError, ["loss_curves", "one step"]),
 ]  # fmt: skip
