@@ -45,7 +45,7 @@ class History:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"History.load: expected a file that History.save wrote, got {path} ({error!r})"
+                f"History.load: expected a file that History.save wrote, got {path} ({type(error).__name__}: {error})"
             ) from error
 
 
