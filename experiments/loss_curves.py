@@ -138,8 +138,8 @@ def run(options: argparse.Namespace) -> None:
         UsageError: the data are missing, or the results cannot be written.
     """
     start, plan = time.perf_counter(), plan_of(options)
-    check_folder(options.out)
     images = load(options.data, plan.held_out, plan.limit)
+    check_folder(options.out)
     print(introduction(plan, images, options.quick))
     arms = [Arm(network, norm) for network in plan.networks for norm in plan.norms]
     with announced() as compilation:

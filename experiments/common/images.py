@@ -36,7 +36,7 @@ def load(source: str, held_out: int, limit: int | None = None) -> Images:
     `limit` keeps only so many images of both sets, the first of each class. Pixels x become (x - mean) / deviation.
 
     Raises:
-        UsageError: there are no such data.
+        UsageError: there are no such data, or too few to hold some out.
     """
     digest = hashlib.sha256()
     try:
@@ -44,6 +44,8 @@ def load(source: str, held_out: int, limit: int | None = None) -> Images:
     except (OSError, ValueError) as error:
         raise UsageError(f"--data: {error}") from error
     train, test = (_prepare(dataset, limit, digest) for dataset in sets)
+    if len(train) <= held_out:
+        raise UsageError(f"--data: expected more than the {held_out} training images held out, got {len(train)}")
     search, validation = random_split(train, [len(train) - held_out, held_out], rng=0)
     return Images(source, train, search, validation, test, digest.hexdigest())
 

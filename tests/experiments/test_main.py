@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import discover, main
+from tests.data.fakes import write_mnist
 
 
 def test_without_arguments_each_experiment_is_listed_in_one_line(capsys):
@@ -77,6 +78,13 @@ def test_a_wrong_file_is_refused(tmp_path, capsys):
         (tmp_path / f"{name}-ubyte").write_bytes(np.zeros(20, np.uint8).tobytes())
     assert main(["loss_curves", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "train-images-idx3-ubyte" in capsys.readouterr().err
+
+
+def test_too_few_images_to_hold_some_out_are_refused(tmp_path, capsys):
+    write_mnist(tmp_path / "few")
+    assert main(["loss_curves", "--data", str(tmp_path / "few"), "--out", str(tmp_path / "out")]) == 2
+    assert "--data: expected more than the 2000 training images held out, got 20" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_is_no_folder_is_refused_before_training(tmp_path, capsys):
