@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"python -m experiments {options.experiment}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\n{options.experiment}: interrupted; nothing was written", file=sys.stderr)
+        print(f"\n{options.experiment}: interrupted", file=sys.stderr)
         return 130
     return 0
 

@@ -59,4 +59,4 @@ def _python(program: str) -> str:
     # Numba's modules were compiled to bytecode when it was installed: let those of minidl be kept as well
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
