@@ -1,6 +1,7 @@
 """Layout, sums, exponentials and random bits against plain references."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -174,3 +175,19 @@ def test_numpys_global_generator_is_left_alone():
     manual_seed(1)
     Generator(0).normal(10)
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep freed memory")
+def test_steps_do_not_fault_their_memory_in_anew():
+    import resource  # a module of Unix alone
+
+    def allocate():
+        for _ in range(3):
+            empty((3 << 20,), np.float32)[...] = 1  # 12 MiB
+
+    allocate()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        allocate()
+    # given back to the system, each of the 60 would fault in 3,072 pages again
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 3_072
