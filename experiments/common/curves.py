@@ -28,7 +28,8 @@ SHOWN_POINTS = 35  # of accuracy, below the best
 NOTES = """\
 final training loss: mean over the last epoch. mean ± half its 95% t interval, over seeds.
 steps to plain's: the first tested step at which the median of three successive test accuracies is at least the median
-final one of the network without normalization; median over seeds, and as a part of all steps."""
+final one of the network without normalization; median over seeds, and as a part of all steps. For the network without
+normalization itself that is all its steps, by definition."""
 
 
 def summarise(arms: Sequence[Arm]) -> list[dict[str, Any]]:
