@@ -16,7 +16,7 @@ from .geometry import Axis, axis, batched, check_images, count_windows, unbatche
 from .linear import sum_rows
 
 Rule = tuple[np.ndarray, Pullback]
-BLOCK = 1 << 17  # elements of columns made at a time: they are still in the second-level cache when multiplied
+BLOCK = 1 << 18  # elements of columns made at a time: they are still in the second-level cache when multiplied
 
 
 class Plan(NamedTuple):
