@@ -6,6 +6,7 @@ read, or it came in as an ndarray), and its fingerprint is taken when an op uses
 that never left minidl costs nothing.
 """
 
+import contextlib
 import itertools
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -99,11 +100,19 @@ def _refuse_if_changed(node: "Node", root: "Tensor", then: int | None, holders: 
         )
 
 
+def _locals_of(function: FunctionType) -> list[Any]:
+    """What a function captured; a local that was never assigned has no contents."""
+    captured = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):
+            captured.append(cell.cell_contents)
+    return captured
+
+
 def _captures(value: Any, array: np.ndarray) -> bool:
     """Whether a pullback can still read the array: what it needs are its captured locals."""
     if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return any(_captures(v, array) for v in (*cells, *(value.__defaults__ or ())))
+        return any(_captures(v, array) for v in (*_locals_of(value), *(value.__defaults__ or ())))
     if isinstance(value, np.ndarray):
         return np.may_share_memory(value, array)
     if isinstance(value, list | tuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl import ops, tensor
+from minidl import op, ops, tensor
 from minidl.mutation import fingerprint, note_change
 
 REFUSED = r"an array that the gradient of \w+ needs was changed in place after use"
@@ -95,6 +95,20 @@ def test_what_the_gradient_does_not_need_may_change():
     x.data[0] = 7
     loss.backward()
     assert np.array_equal(x.grad, [1, 1, 1])
+
+
+def test_a_captured_local_that_was_never_assigned_is_no_array():
+    @op
+    def double(x, *, slowly=False):
+        if slowly:
+            factor = np.full(x.shape, 2.0)
+        return x * 2, lambda dy: dy * factor if slowly else dy * 2
+
+    x = leaf(3)
+    loss = double(x).sum()
+    x.data[0] = 7
+    loss.backward()
+    assert np.array_equal(x.grad, [2, 2, 2])
 
 
 def test_a_new_array_leaves_the_old_one_to_the_pullback():
