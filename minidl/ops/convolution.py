@@ -53,7 +53,7 @@ def conv2d(
     padding: Sizes | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """y[n, o, oy, ox] = bias[o] + sum over c, ky, kx of weight[o, c, ky, kx] x[n, c, iy, ix] with
     iy = oy stride - padding + ky dilation and ix likewise, x being 0 outside.
@@ -135,7 +135,7 @@ def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) ->
     return (total[0] // 2, total[1] // 2), total
 
 
-def _grouped(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: tuple[bool, ...]) -> Rule:
+def _grouped(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: list[bool]) -> Rule:
     """Each group of channels is a convolution of its own."""
     xs, weights = _split(x, groups, 1), _split(weight, groups, 0)
 
@@ -220,7 +220,7 @@ def _weight_gradient(plan: Plan, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     return total.reshape(dy.shape[1], *plan.window, x.shape[1]).transpose(0, 3, 1, 2)
 
 
-def _depthwise(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: tuple[bool, ...]) -> Rule:
+def _depthwise(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: list[bool]) -> Rule:
     """Every group is one channel, seen by one output or more: no sums over channels, so no matrices."""
     each = len(weight) // groups
     repeated = x if each == 1 else dense(np.repeat(x, each, 1))

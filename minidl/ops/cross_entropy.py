@@ -23,7 +23,7 @@ def cross_entropy(
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """-sum over classes of q w log softmax(x), with q the target mixed with a share of the uniform distribution.
 
@@ -72,7 +72,7 @@ def _label_cross_entropy(
 
 
 def _soft_cross_entropy(
-    x: np.ndarray, target: np.ndarray, weights: np.ndarray, reduction: str, smoothing: float, needs: tuple[bool, ...]
+    x: np.ndarray, target: np.ndarray, weights: np.ndarray, reduction: str, smoothing: float, needs: list[bool]
 ) -> Rule:
     """The cross-entropy with target probabilities, which may themselves need a gradient."""
     dim, shape = min(x.ndim - 1, 1), x.shape
@@ -108,7 +108,7 @@ def nll_loss(
     *,
     ignore_index: int = -100,
     reduction: str = "mean",
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """-w x at the label: the negative log-likelihood of labels, for x of log-probabilities.
 
@@ -135,7 +135,7 @@ def nll_loss(
     return y, pullback
 
 
-def _check_class_weight(name: str, x: np.ndarray, weight: np.ndarray | None, needs: tuple[bool, ...]) -> np.ndarray:
+def _check_class_weight(name: str, x: np.ndarray, weight: np.ndarray | None, needs: list[bool]) -> np.ndarray:
     """One weight a class, ones where none are given, after a look at the logits."""
     check_float(name, x=x, weight=weight)
     if not x.ndim:

@@ -45,7 +45,7 @@ def _sums(values: np.ndarray) -> np.ndarray:
 
 
 @op
-def mse_loss(x: np.ndarray, target: np.ndarray, *, reduction: str = "mean", needs: tuple[bool, ...]) -> Rule:
+def mse_loss(x: np.ndarray, target: np.ndarray, *, reduction: str = "mean", needs: list[bool]) -> Rule:
     """(x - target)^2.
 
     Shape: any, the same for both, to () or, with reduction="none", the same.
@@ -77,7 +77,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: np.ndarray | None = None,
     *,
     reduction: str = "mean",
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """-weight (pos_weight target log sigmoid(x) + (1 - target) log(1 - sigmoid(x))), without overflow.
 

@@ -29,7 +29,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     name: str = "batch_norm",
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel, over the batch and all places in an image.
 
@@ -188,7 +188,7 @@ def layer_norm(
     *,
     normalized_shape: int | tuple[int, ...],
     eps: float = 1e-5,
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each example, over the last dimensions.
 

@@ -58,7 +58,7 @@ def max_pool2d(
     padding: Sizes = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-    needs: tuple[bool, ...],
+    needs: list[bool],
 ) -> Rule:
     """y[n, c, oy, ox] = max over ky, kx of x[n, c, oy stride - padding + ky dilation, ...] inside the image.
 
