@@ -9,27 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core import config as _config
 from numba.extending import intrinsic
 
-config: Any = _config
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
+from .vectors import INT32, INT64, REGISTER, Vectors, config
+
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 
 
-def register_bytes() -> int:
-    """The width of this processor's vector registers, or of the one that Numba was told to compile for."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = "" if config.CPU_NAME == "generic" else binding.get_host_cpu_features().flatten()
-    enabled = set(features.split(","))
-    return 64 if "+avx512f" in enabled else 32 if "+avx" in enabled else 16
-
-
-REGISTER = register_bytes()
 VECTORS = 2  # registers beside each other in a row of the tile
 # Rows of the tiles. 12 * 2 sums, 2 registers of b and a few of a fill 32 registers; with 14 rows two sums spill.
 ROWS = (12, 8, 4, 2, 1) if REGISTER == 64 else (6, 4, 2, 1, 1)
@@ -75,63 +63,7 @@ def _plain_tile(rows: int) -> Callable[..., None]:
     return tile
 
 
-class _Vectors:
-    """Builds vector code for arrays of one dtype inside the function that calls it."""
-
-    def __init__(self, context: Any, builder: Any, dtype: Any):
-        self.context, self.builder = context, builder
-        self.size = 8 if dtype == types.float64 else 4
-        self.lanes = REGISTER // self.size
-        self.scalar = ir.DoubleType() if self.size == 8 else ir.FloatType()
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.zero = ir.Constant(self.vector, None)
-
-    def address(self, kind: Any, value: Any, start: Any = None) -> Any:
-        """Where an array begins, or its element `start` lies."""
-        array = self.context.make_array(kind)(self.context, self.builder, value)
-        base = self.builder.ptrtoint(array.data, _INT64)
-        return base if start is None else self.builder.add(base, self.bytes(start))
-
-    def bytes(self, elements: Any) -> Any:
-        """The bytes that so many elements take."""
-        return self.builder.mul(elements, ir.Constant(_INT64, self.size))
-
-    def call(self, name: str, result: Any, arguments: list) -> Any:
-        """Call one of LLVM's intrinsics on vectors."""
-        kind = "f64" if self.size == 8 else "f32"
-        function = ir.FunctionType(result, [argument.type for argument in arguments])
-        name = f"llvm.{name}.v{self.lanes}{kind}"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, function, name), arguments)
-
-    def load(self, address: Any, mask: Any) -> Any:
-        """A register from memory, zero where the mask is off: nothing is read there. No mask: all of it."""
-        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
-        if mask is None:
-            return self.builder.load(pointer, align=self.size)
-        return self.call("masked.load", self.vector, [pointer, ir.Constant(_INT32, self.size), mask, self.zero])
-
-    def store(self, value: Any, address: Any, mask: Any) -> None:
-        """A register to memory, where the mask is on: nothing is written elsewhere. No mask: all of it."""
-        pointer = self.builder.inttoptr(address, self.vector.as_pointer())
-        if mask is None:
-            self.builder.store(value, pointer, align=self.size)
-        else:
-            self.call("masked.store", ir.VoidType(), [value, pointer, ir.Constant(_INT32, self.size), mask])
-
-    def spread(self, value: Any) -> Any:
-        """A scalar in every lane."""
-        kind = ir.VectorType(value.type, self.lanes)
-        undefined, index = ir.Constant(kind, ir.Undefined), ir.VectorType(_INT32, self.lanes)
-        first = self.builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(index, [0] * self.lanes))
-
-    def mask(self, count: Any, start: int = 0) -> Any:
-        """On in the lanes whose place, counted from `start`, is below `count`."""
-        places = ir.Constant(ir.VectorType(_INT64, self.lanes), list(range(start, start + self.lanes)))
-        return self.builder.icmp_signed("<", places, self.spread(count))
-
-
-class _Tile(_Vectors):
+class _Tile(Vectors):
     """Writes one tile into the function that calls it."""
 
     def __init__(self, context: Any, builder: Any, rows: int, dtype: Any, kinds: Any, arguments: Any):
@@ -145,8 +77,8 @@ class _Tile(_Vectors):
 
     def _step(self, table: Any, k: Any) -> Any:
         """The offset of step k, in bytes."""
-        address = self.builder.add(table, self.builder.shl(k, ir.Constant(_INT64, 3)))
-        return self.bytes(self.builder.load(self.builder.inttoptr(address, _INT64.as_pointer())))
+        address = self.builder.add(table, self.builder.shl(k, ir.Constant(INT64, 3)))
+        return self.bytes(self.builder.load(self.builder.inttoptr(address, INT64.as_pointer())))
 
     def _left(self, k: Any) -> list[Any]:
         """The elements a[r, k], each in every lane of a register."""
@@ -163,13 +95,13 @@ class _Tile(_Vectors):
     def build(self) -> None:
         """The tile; where a mask costs, once more without one, for when every column is there."""
         builder, row = self.builder, self.bytes(self.a_row)
-        self.rows_apart = [builder.mul(row, ir.Constant(_INT64, m)) for m in range(_GROUP + 1)]
+        self.rows_apart = [builder.mul(row, ir.Constant(INT64, m)) for m in range(_GROUP + 1)]
         masks = [self.mask(self.columns, j * self.lanes) for j in range(VECTORS)]
         if REGISTER == 64:
             self._loop(masks)
             return
         with builder.if_else(
-            builder.icmp_signed("==", self.columns, ir.Constant(_INT64, VECTORS * self.lanes))
+            builder.icmp_signed("==", self.columns, ir.Constant(INT64, VECTORS * self.lanes))
         ) as parts:
             with parts[0]:
                 self._loop([None] * VECTORS)
@@ -182,11 +114,11 @@ class _Tile(_Vectors):
         before, loop, after = builder.block, builder.append_basic_block("tile"), builder.append_basic_block("tiled")
         builder.branch(loop)
         builder.position_at_end(loop)
-        k = builder.phi(_INT64)
+        k = builder.phi(INT64)
         k.add_incoming(self.first, before)
         sums = [[builder.phi(self.vector) for _ in range(VECTORS)] for _ in range(self.rows)]
         results = self._multiply_add(k, sums, masks)
-        following = builder.add(k, ir.Constant(_INT64, 1))
+        following = builder.add(k, ir.Constant(INT64, 1))
         k.add_incoming(following, loop)
         for row_sums, row_results in zip(sums, results, strict=True):
             for phi, result in zip(row_sums, row_results, strict=True):
@@ -198,7 +130,7 @@ class _Tile(_Vectors):
 
     def _multiply_add(self, k: Any, sums: list[list[Any]], masks: list[Any]) -> list[list[Any]]:
         start = self.builder.add(self.b, self._step(self.b_steps, k))
-        places = [self.builder.add(start, ir.Constant(_INT64, REGISTER * j)) for j in range(VECTORS)]
+        places = [self.builder.add(start, ir.Constant(INT64, REGISTER * j)) for j in range(VECTORS)]
         right = [self.load(place, mask) for place, mask in zip(places, masks, strict=True)]
         return [
             [self.call("fma", self.vector, [left, r, s]) for r, s in zip(right, row_sums, strict=True)]
@@ -218,7 +150,7 @@ class _Tile(_Vectors):
         builder, apart, address = self.builder, self.bytes(self.c_row), self.c
         for row_results in results:
             for j, (result, mask) in enumerate(zip(row_results, masks, strict=True)):
-                at = builder.add(address, ir.Constant(_INT64, REGISTER * j))
+                at = builder.add(address, ir.Constant(INT64, REGISTER * j))
                 self.store(builder.fadd(result, self.load(at, mask)) if added else result, at, mask)
             address = builder.add(address, apart)
 
@@ -229,16 +161,16 @@ def _turn(typing, x, x_start, x_row, rows, columns, y, y_start, y_row):
 
     def codegen(context, builder, signature, arguments):
         x, x_start, x_row, rows, columns, y, y_start, y_row = arguments
-        vectors = _Vectors(context, builder, signature.args[0].dtype)
+        vectors = Vectors(context, builder, signature.args[0].dtype)
         lanes, across, down = vectors.lanes, vectors.mask(columns), vectors.mask(rows)
         source, target = vectors.address(signature.args[0], x, x_start), vectors.address(signature.args[5], y, y_start)
         registers = []
         for r in range(lanes):
-            here = builder.icmp_signed("<", ir.Constant(_INT64, r), rows)
+            here = builder.icmp_signed("<", ir.Constant(INT64, r), rows)
             registers.append(vectors.load(source, builder.and_(across, vectors.spread(here))))
             source = builder.add(source, vectors.bytes(x_row))
         for r, register in enumerate(_transposed(builder, registers)):
-            here = builder.icmp_signed("<", ir.Constant(_INT64, r), columns)
+            here = builder.icmp_signed("<", ir.Constant(INT64, r), columns)
             vectors.store(register, target, builder.and_(down, vectors.spread(here)))
             target = builder.add(target, vectors.bytes(y_row))
         return context.get_dummy_value()
@@ -249,7 +181,7 @@ def _turn(typing, x, x_start, x_row, rows, columns, y, y_start, y_row):
 def _transposed(builder: Any, registers: list[Any]) -> list[Any]:
     """Interleaving the first half of the registers with the second, log2(lanes) times, turns rows into columns."""
     lanes = len(registers)
-    index = ir.VectorType(_INT32, lanes)
+    index = ir.VectorType(INT32, lanes)
     orders = [[h * lanes // 2 + i // 2 + i % 2 * lanes for i in range(lanes)] for h in range(2)]
     for _ in range(lanes.bit_length() - 1):
         pairs = zip(registers[: lanes // 2], registers[lanes // 2 :], strict=True)
