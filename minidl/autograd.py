@@ -47,16 +47,16 @@ class no_grad(ContextDecorator):
 
 
 class Node:
-    """One recorded op: its inputs, its pullback, and, during backward, the gradient gathered so far."""
+    """One recorded op: its inputs, which of them need a gradient, and its pullback."""
 
-    __slots__ = ("gradient", "inputs", "name", "needs", "owned", "prints", "pullback", "retain", "serial")
+    __slots__ = ("inputs", "name", "needs", "prints", "pullback", "retain", "serial")
 
     def __init__(self, name: str, inputs: list[Tensor | None], needs: list[bool], pullback: Pullback):
         self.serial = next(mutation.serials)
-        self.name, self.inputs, self.needs = name, inputs, needs
+        self.name = name
+        self.inputs = inputs
+        self.needs = needs
         self.pullback: Pullback | None = pullback
-        self.gradient: np.ndarray | None = None
-        self.owned = False  # whether `gradient` is this node's alone, so that it may be added to in place
         self.retain: Tensor | None = None
         self.prints: tuple[int | None, ...] | None = None
         for tensor in inputs:
@@ -82,10 +82,11 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
     """
     name = function.__name__.strip("_")
     names, optional, asks = _signature(function)
+    count = len(names)
 
     @functools.wraps(function)
     def apply(*inputs: Any, **options: Any) -> Tensor:
-        if len(inputs) < len(names):
+        if len(inputs) < count:
             inputs += _remaining(name, names, optional, len(inputs), options)
         recording = _state.recording
         tensors, arrays, needs = [], [], []
@@ -97,7 +98,7 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
         if asks:
             options["needs"] = needs
         answer, pullback = function(*arrays, **options)
-        result = Tensor(np.asarray(answer))
+        result = Tensor(answer if type(answer) is np.ndarray else np.asarray(answer))
         result.share(tensors)
         if pullback is not None and True in needs:
             result.node = Node(name, tensors, needs, pullback)
@@ -137,28 +138,36 @@ def backward(root: Tensor, gradient: Any = None) -> None:
         _add_to_leaf(root, seed, fresh=False)
         return
     mutation.verify_output(root, root.node)
-    root.node.gradient, root.node.owned = seed, False
     with np.errstate(all="ignore"):  # a diverging run shows NaN, as it does in compiled kernels, and no warnings
-        _walk_down(root.node)
+        _walk_down(root.node, seed)
 
 
-def _walk_down(root: Node) -> None:
-    waiting, nodes = [-root.serial], {root.serial: root}
+def _walk_down(root: Node, seed: np.ndarray) -> None:
+    waiting, gradients = [(-root.serial, root)], {root: seed}
+    owned: set[Node] = set()  # whose gradient is theirs alone, so that it may be added to in place
     while waiting:
-        node = nodes.pop(-heapq.heappop(waiting))
-        for tensor, part, fresh in _pull(node):
+        node = heapq.heappop(waiting)[1]
+        dy = gradients.pop(node)
+        inputs, parts = _pull(node, dy)
+        for place, part in enumerate(parts):
+            if part is None:
+                continue
+            tensor: Any = inputs[place]
             source = tensor.node
             if source is None:
-                _add_to_leaf(tensor, part, fresh)
-                continue
-            if source.serial not in nodes:
-                nodes[source.serial] = source
-                heapq.heappush(waiting, -source.serial)
-            _add_to_node(source, part)
+                _add_to_leaf(tensor, part, tensor.grad is None and _is_fresh(place, parts, dy, inputs))
+            elif source not in gradients:
+                gradients[source] = part
+                heapq.heappush(waiting, (-source.serial, source))
+            elif source in owned:
+                _add_in_place(gradients[source], part)
+            else:
+                gradients[source] = _sum(gradients[source], part)
+                owned.add(source)
 
 
 def _seed(root: Tensor, gradient: Any) -> np.ndarray:
-    if not root.requires_grad:
+    if not root._requires_grad:
         raise ValueError(
             "backward: this tensor needs no gradient: it was computed from tensors without requires_grad=True, under "
             "no_grad(), or by an op without one"
@@ -168,7 +177,9 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
             raise ValueError(
                 f"backward: expected a scalar, got shape {root.shape}; reduce it (mean, sum) or pass backward(gradient)"
             )
-        return np.ones(root.shape, root.dtype)
+        ones = np.empty(root.shape, root.dtype)
+        ones.fill(1)
+        return ones
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {array.shape}")
@@ -177,10 +188,10 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
     return array
 
 
-def _pull(node: Node) -> list[tuple[Tensor, np.ndarray, bool]]:
-    """Run one pullback and free the node: (input, its gradient, whether nothing else holds that array)."""
-    dy, pullback = node.gradient, node.pullback
-    if pullback is None or dy is None:
+def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[np.ndarray | None]]:
+    """Run one pullback and free the node: its inputs, and the gradient of each that needs one."""
+    pullback = node.pullback
+    if pullback is None:
         raise ValueError(
             f"backward: the graph behind {node.name} was freed by an earlier backward(); run the forward pass again, "
             "or add the losses and call backward() once"
@@ -188,38 +199,53 @@ def _pull(node: Node) -> list[tuple[Tensor, np.ndarray, bool]]:
     mutation.verify(node)
     if node.retain is not None:
         _add_to_leaf(node.retain, dy, fresh=False)
-    parts = pullback(dy)
-    inputs, needs = node.inputs, node.needs
-    node.pullback = node.gradient = node.retain = node.prints = None
+    answer = pullback(dy)
+    inputs = node.inputs
+    node.pullback = node.retain = node.prints = None
     node.inputs = []
-    parts = parts if isinstance(parts, tuple) else (parts,)
+    parts: list[Any] = list(answer) if isinstance(answer, tuple) else [answer]
     if len(parts) != len(inputs):
         raise ValueError(f"{node.name}: its pullback answered {len(parts)} gradients for {len(inputs)} inputs")
-    pulled = []
-    for position, (tensor, part, need) in enumerate(zip(inputs, parts, needs, strict=True)):
-        if need and tensor is not None:
-            part = _fit(node.name, position, part, tensor)
-            fresh = tensor.node is None and _is_fresh(part, dy, inputs, pulled)
-            pulled.append((tensor, part, fresh))
-    return pulled
+    for place, need in enumerate(node.needs):
+        if need:
+            part, array = parts[place], inputs[place]._array  # pyright: ignore[reportOptionalMemberAccess]
+            if part is None or part.shape != array.shape or part.dtype != array.dtype:
+                parts[place] = _fit(node.name, place, part, array)
+        else:
+            parts[place] = None
+    return inputs, parts
 
 
-def _is_fresh(part: np.ndarray, dy: np.ndarray, inputs: list[Tensor | None], pulled: list) -> bool:
+def _is_fresh(place: int, parts: list[np.ndarray | None], dy: np.ndarray, inputs: list[Tensor | None]) -> bool:
     """Whether a gradient lies in memory that nobody else holds, so that a leaf may keep it without a copy."""
-    held = [dy, *(t._array for t in inputs if t is not None), *(other for _, other, _ in pulled)]
-    return not any(np.may_share_memory(part, array) for array in held)
+    part: Any = parts[place]
+    held = [dy]
+    for tensor in inputs:
+        if tensor is not None:
+            held.append(tensor._array)
+    for other, array in enumerate(parts):
+        if array is not None and other != place:
+            held.append(array)
+    owner = part if part.base is None else part.base
+    alone = type(owner) is np.ndarray and owner.base is None
+    for array in held:
+        base = array if array.base is None else array.base
+        apart = alone and base is not owner and type(base) is np.ndarray and base.base is None  # two owners of memory
+        if not apart and np.may_share_memory(part, array):
+            return False
+    return True
 
 
-def _fit(name: str, position: int, part: Any, tensor: Tensor) -> np.ndarray:
+def _fit(name: str, position: int, part: Any, array: np.ndarray) -> np.ndarray:
     """The gradient summed down to its input's shape where broadcasting stretched it, and checked."""
     if part is None:
         raise ValueError(f"{name}: its pullback answered None for input {position}, which needs a gradient")
-    if part.shape != tensor.shape:
-        part = unbroadcast(part, tensor.shape)
-    if part.shape != tensor.shape or part.dtype != tensor.dtype:
+    if part.shape != array.shape:
+        part = unbroadcast(part, array.shape)
+    if part.shape != array.shape or part.dtype != array.dtype:
         raise ValueError(
             f"{name}: its pullback answered a gradient of shape {part.shape} and dtype {part.dtype} for input "
-            f"{position} of shape {tensor.shape} and dtype {tensor.dtype}"
+            f"{position} of shape {array.shape} and dtype {array.dtype}"
         )
     return part
 
@@ -231,15 +257,6 @@ def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     axes = (*range(extra), *(d + extra for d in stretched))
     summed = gradient.sum(axis=axes, keepdims=True) if axes else gradient
     return summed.reshape(shape) if summed.size == np.prod(shape, dtype=int) else summed
-
-
-def _add_to_node(node: Node, part: np.ndarray) -> None:
-    if node.gradient is None:
-        node.gradient, node.owned = part, False
-    elif node.owned:
-        _add_in_place(node.gradient, part)
-    else:
-        node.gradient, node.owned = _sum(node.gradient, part), True
 
 
 def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:

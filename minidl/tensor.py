@@ -165,7 +165,7 @@ class Tensor:
         """Note which of the candidates this tensor shows the memory of, if any."""
         mine = self._array if self._array.base is None else self._array.base
         for tensor in candidates:
-            if tensor is not None and mine is (tensor._array if tensor._array.base is None else tensor._array.base):
+            if tensor is not None and (mine is tensor._array or mine is tensor._array.base):
                 self._base = mutation.root_of(tensor)
                 self._exposed = self._base._exposed
                 return

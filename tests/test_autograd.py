@@ -59,6 +59,22 @@ def test_two_leaves_never_share_one_gradient_array():
     assert np.array_equal(upstream, np.ones((2, 3)))
 
 
+def test_a_leafs_gradient_is_not_what_another_node_still_reads():
+    @op
+    def add_thrice(x, y):
+        def pullback(dz):
+            both = 3 * dz
+            return both, both
+
+        return 3 * (x + y), pullback
+
+    x = leaf(3)
+    y = x.exp()
+    doubled = x * 2  # between the two, so that its gradient is added to x's before y's pullback runs
+    (add_thrice(x, y) + doubled).sum().backward()
+    np.testing.assert_allclose(x.grad, 5 + 3 * np.exp(x.numpy()), rtol=1e-14)
+
+
 def test_a_leafs_gradient_does_not_show_an_input():
     @op
     def pick_second(x, y):

@@ -1,5 +1,7 @@
 """What ops check before any kernel runs. Every message names the op, what was expected, what came, and a remedy."""
 
+from typing import Any
+
 import numpy as np
 
 from ..tensor import FLOATS
@@ -11,6 +13,15 @@ def check_float(name: str, **arrays: np.ndarray | None) -> np.dtype:
     Raises:
         TypeError: one has another dtype, or they differ.
     """
+    shared: Any = None
+    for x in arrays.values():  # by identity, which is quick and nearly always enough: NumPy makes each dtype once
+        if x is not None and x.dtype is not shared:
+            if shared is not None:
+                break
+            shared = x.dtype
+    else:
+        if shared is FLOATS[0] or shared is FLOATS[1]:
+            return shared
     given = {key: x.dtype for key, x in arrays.items() if x is not None}
     first = next(iter(given.values()))
     for key, dtype in given.items():
