@@ -41,19 +41,19 @@ def _caller(function_type: ir.FunctionType) -> Any:
     return call
 
 
-_call_entry, _call_loop = _caller(_ENTRY), _caller(_LOOP)
+call_entry, call_loop = _caller(_ENTRY), _caller(_LOOP)
 
 
 @njit(parallel=True, cache=True)
 def _share(entry, block, n, chunks):
     for chunk in prange(chunks):
-        _call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+        call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
 
 
 @njit(cache=True)
 def _repeat(entry, block, n, chunks):
     for chunk in range(chunks):
-        _call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+        call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
 
 
 def _share_loop(entry, block, n, chunks):
@@ -174,9 +174,9 @@ _TEMPLATE = """def {name}(loop, block, n, chunks, {parameters}):
     address = block.ctypes.data
     entry = _enter(core, address, ({parameters},))
     if chunks == 1:
-        _call_entry((entry, address, 0, n))
+        call_entry((entry, address, 0, n))
     else:
-        _call_loop((loop, entry, address, n, chunks))
+        call_loop((loop, entry, address, n, chunks))
     return entry
 """
 
@@ -188,7 +188,7 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
     compile_: Any = njit  # Numba's own type hints know only some of its options
     core = compile_(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     name = f"door_{function.__name__}_{fingerprint(function)}"
-    space: dict[str, Any] = {"core": core, "_enter": _enter, "_call_entry": _call_entry, "_call_loop": _call_loop}
+    space: dict[str, Any] = {"core": core, "_enter": _enter, "call_entry": call_entry, "call_loop": call_loop}
     space["__name__"] = function.__module__
     source = _TEMPLATE.format(name=name, parameters=parameters)
     exec(compile(source, code.co_filename, "exec"), space)

@@ -24,6 +24,7 @@ config: Any = numba.core.config
 SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
 CHUNK = 1 << 13  # elements a chunk holds at least, in work that is shared
 MOST_CHUNKS = 64
+MOST_TYPES = 4  # combinations a kernel's table holds; nearly every kernel meets two, float32 and float64
 
 if config.THREADING_LAYER == "default":  # OpenMP wakes its threads in a microsecond; workqueue takes a hundred
     config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
@@ -54,7 +55,30 @@ class Kernel:
         self.names = tuple(p.name for p in parameters[:-2])
         self.scalars = tuple((i, scalars[p.annotation]) for i, p in enumerate(parameters) if p.annotation in scalars)
         self.door: Callable[..., int] | None = None
+        self.dtypes: list[np.dtype] = []  # whose addresses stand in the table
+        self.table = np.zeros(2 + MOST_TYPES * (1 + 2 * len(self.names)), np.int64)  # see `remember`; never moved
+        self.table[0] = len(self.names)
+        self.address = self.table.ctypes.data
         self.__doc__ = function.__doc__
+
+    def remember(self, entry: int, arguments: tuple) -> None:
+        """Put an entry point in the table that `_quick` reads: how many arguments, how many rows, then a row for each
+        combination of types: the entry point and two words an argument, which are the address of an array's dtype and
+        its dimensions, 0 and 0 for a float, 0 and 1 for an integer."""
+        row = [entry]
+        for argument in arguments:
+            if type(argument) is np.ndarray and argument.flags.aligned:
+                row += id(argument.dtype), argument.ndim
+            elif type(argument) in (float, int):
+                row += 0, int(type(argument) is int)
+            else:
+                return
+        rows = self.table[2:].reshape(MOST_TYPES, len(row))
+        count = int(self.table[1])
+        if count < MOST_TYPES and row[1:] not in rows[:count, 1:].tolist():
+            self.dtypes += [argument.dtype for argument in arguments if type(argument) is np.ndarray]
+            rows[count] = row
+            self.table[1] = count + 1  # last, since another Python thread may launch meanwhile
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}({', '.join(self.names)})>"
@@ -91,23 +115,31 @@ def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> 
     """
     if n <= 0:
         return
+    work = n if work is None else work
+    if work < SHARE_FROM:
+        if not _quick(kernel.address, n, 1, arguments):
+            _launch_anew(kernel, n, 1, arguments)
+        return
+    with _sharing:
+        if not _quick(kernel.address, n, chunks_of(n, work), arguments):
+            _launch_anew(kernel, n, chunks_of(n, work), arguments)
+
+
+def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
+    """Launch through the door, which compiles for types it has not met, or refuses them."""
     if len(arguments) != len(kernel.names):
         raise TypeError(f"{kernel!r}: expected {len(kernel.names)} arguments, got {len(arguments)}")
     if kernel.scalars:
         arguments = _coerced(kernel, arguments)
-    chunks = chunks_of(n, n if work is None else work)
     if config.DISABLE_JIT:
         _interpret(kernel.function, n, chunks, arguments)
         return
     run = kernel.door or _open(kernel)
     try:
-        if chunks == 1:
-            run(_loop, _block, n, 1, *arguments)
-        else:
-            with _sharing:
-                run(_loop, _shared_block, n, chunks, *arguments)
+        entry = run(_loop, _block if chunks == 1 else _shared_block, n, chunks, *arguments)
     except numba.TypingError as error:
         raise TypeError(_complaint(kernel, arguments)) from error
+    kernel.remember(entry, arguments)
 
 
 def _coerced(kernel: Kernel, arguments: tuple) -> tuple:
@@ -143,15 +175,22 @@ _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which hold
 _shared_block = np.zeros(BLOCK_WORDS, np.int64)  # of one of several: there Numba lets other Python threads run, ...
 _sharing = threading.RLock()  # ... which must not write their arguments over those that the chunks still read
 _loop = 0  # address of the loop over chunks; 0 until the first launch
+_words = np.zeros(6, np.int64)  # what `_quick` knows: see quick.py
+
+
+def _quick(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:
+    return False  # until the first launch; then the function that quick.py makes
 
 
 def _open(kernel: Kernel) -> Callable[..., int]:
-    global _loop
-    from . import door  # reaches deep into Numba: a quarter of its import time, paid at the first launch
+    global _loop, _quick
+    from . import door, quick  # reach deep into Numba: a quarter of its import time, paid at the first launch
 
     with _sharing:
         if not _loop:
             _loop = door.loop_address(parallel=True)
+            _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
+            _quick = quick.make_quick(_words)
         kernel.door = kernel.door or door.make_door(kernel.function)
     return kernel.door
 
@@ -163,7 +202,7 @@ def _after_fork() -> None:
     if _loop:
         from . import door
 
-        _loop = door.loop_address(parallel=False)
+        _loop = _words[-1] = door.loop_address(parallel=False)
 
 
 if hasattr(os, "register_at_fork"):
