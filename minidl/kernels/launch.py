@@ -175,7 +175,7 @@ _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which hold
 _shared_block = np.zeros(BLOCK_WORDS, np.int64)  # of one of several: there Numba lets other Python threads run, ...
 _sharing = threading.RLock()  # ... which must not write their arguments over those that the chunks still read
 _loop = 0  # address of the loop over chunks; 0 until the first launch
-_words = np.zeros(6, np.int64)  # what `_quick` knows: see quick.py
+_words = np.zeros(7, np.int64)  # what `_quick` knows: see quick.py
 
 
 def _quick(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:

@@ -22,7 +22,7 @@ _ITEMS = tuple.__basicsize__
 _DATA, _NDIM, _EXTENTS, _DTYPE, _FLAGS = (_HEAD + at for at in (0, 8, 16, 40, 48))  # of an array
 _C_ORDERED_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _METH_FASTCALL = 0x80
-ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(6)  # words of the state
+ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state
 
 intrinsic: Any = extending.intrinsic  # Numba's own type hints do not know that it takes the typing context away
 _as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
@@ -66,6 +66,16 @@ def _put(typing, address, word):
     return types.void(types.intp, types.intp), codegen
 
 
+@intrinsic
+def _bits_of(typing, number):
+    """A whole number as the bits of a float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(builder.sitofp(arguments[0], ir.DoubleType()), ir.IntType(64))
+
+    return types.intp(types.intp), codegen
+
+
 @njit(cache=True)
 def _packed(state, row, count, items, block):
     """Whether the items are of the row's types; if so they stand in the block."""
@@ -82,20 +92,18 @@ def _packed(state, row, count, items, block):
             for d in range(kind):
                 _put(block + 8 + 8 * d, _word(extents + 8 * d))
             block += 8 + 8 * kind
-        elif kind == 0:
-            if type_ != _word(state + 8 * FLOAT_TYPE):
-                return False
+            continue
+        if type_ == _word(state + 8 * FLOAT_TYPE) and kind == 0:
             _put(block, _word(item + _VALUE))
-            block += 8
-        else:
-            if type_ != _word(state + 8 * INT_TYPE):
-                return False
+        elif type_ == _word(state + 8 * INT_TYPE) or type_ == _word(state + 8 * BOOL_TYPE):
             value = _as_long(item)
             if value == -1 and _error() != 0:
                 _clear()
                 return False
-            _put(block, value)
-            block += 8
+            _put(block, value if kind == 1 else _bits_of(value))
+        else:
+            return False
+        block += 8
     return True
 
 
@@ -127,7 +135,7 @@ _alive: list[Any] = []  # what the function below refers to by address
 
 def make_quick(state: np.ndarray) -> Callable[[int, int, int, tuple], bool]:
     """The function `quick(table, n, chunks, arguments)` over these words of state."""
-    state[[ARRAY_TYPE, FLOAT_TYPE, INT_TYPE]] = id(np.ndarray), id(float), id(int)
+    state[:BLOCK] = id(np.ndarray), id(float), id(int), id(bool)
     compiled = cfunc(types.intp(types.intp, types.intp, types.intp), cache=True)(_launch_quickly)
     method = _MethodDef(b"quick", compiled.address, _METH_FASTCALL, None)
     _alive.extend((compiled, method, state))
