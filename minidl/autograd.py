@@ -272,13 +272,13 @@ def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:
 
 def _sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     out = empty_like(x)
-    launch(add, out.size, flat(dense(x)), flat(dense(y)), flat(out))
+    launch(add, out.size, flat(x), flat(y), flat(out))
     return out
 
 
 def _add_in_place(out: np.ndarray, part: np.ndarray) -> None:
     memory = flat(out)
-    launch(add, out.size, memory, flat(dense(part)), memory)
+    launch(add, out.size, memory, flat(part), memory)
 
 
 Tensor.backward = backward

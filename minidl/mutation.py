@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .kernels.launch import launch
-from .kernels.layout import dense, flat
+from .kernels.layout import flat
 from .kernels.pointwise import word_sums
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _latest = 0  # serial of the latest change or exposure
 
 def fingerprint(array: np.ndarray) -> int:
     """A number that changes when an element of the array does."""
-    memory = flat(dense(array))
+    memory = flat(array)
     if memory.nbytes % 4:
         return hash(memory.tobytes())
     words = memory.view(np.uint32)
@@ -44,7 +44,8 @@ def root_of(tensor: "Tensor") -> "Tensor":
 def note_change(tensor: "Tensor") -> None:
     """Note that the tensor's array is changed in place."""
     global _latest
-    _latest = root_of(tensor)._changed = next(serials)
+    root = tensor if tensor._base is None else tensor._base
+    root._changed = _latest = next(serials)
 
 
 def expose(tensor: "Tensor") -> None:

@@ -39,8 +39,8 @@ def dense(x: np.ndarray) -> np.ndarray:
 
 
 def flat(x: np.ndarray) -> np.ndarray:
-    """The memory of a dense array as one row."""
-    return x.reshape(-1) if x.ndim != 4 else x.transpose(0, 2, 3, 1).reshape(-1)
+    """An array's elements in canonical order as one row: the memory itself if the array is dense, else a copy."""
+    return x.ravel() if x.ndim != 4 else x.transpose(0, 2, 3, 1).ravel()  # reshape(-1) may leave gaps
 
 
 def rows(x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Stochastic gradient descent."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class SGD(Optimizer):
     ):
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "nesterov": nesterov})
+        self._settings: dict[int, tuple[tuple, np.ndarray, np.ndarray]] = {}  # of each group, at the last step
+        self._rows: dict[Tensor, tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]] = {}
 
     def _check_options(self, group: dict[str, Any]) -> None:
         for key in ("lr", "momentum", "dampening", "weight_decay"):
@@ -62,39 +65,63 @@ class SGD(Optimizer):
         Raises:
             ValueError: an option is out of range, or a gradient or a velocity has not its parameter's shape and dtype.
         """
-        for group in self.param_groups:
-            self._check_options(group)
-            momentum, share = group["momentum"], 1 - group["dampening"]
-            settings = np.array([group["lr"], group["weight_decay"], momentum, share, group["nesterov"]], np.float64)
-            first = settings.copy()
-            first[3] = 1  # the velocity starts as the gradient, whatever the dampening
+        for place, group in enumerate(self.param_groups):
+            first, settings = self._settings_of(place, group)
+            momentum = bool(group["momentum"])
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, bool(momentum), first, settings)
+                    self._update(parameter, momentum, first, settings)
+
+    def _settings_of(self, place: int, group: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """What the kernel reads in a parameter's first step, and later; made anew when an option is another object."""
+        options = group["lr"], group["weight_decay"], group["momentum"], group["dampening"], group["nesterov"]
+        known = self._settings.get(place)
+        if known is None or not all(map(operator.is_, known[0], options)):
+            self._check_options(group)
+            lr, weight_decay, momentum, dampening, nesterov = options
+            settings = np.array([lr, weight_decay, momentum, 1 - dampening, nesterov], np.float64)
+            first = settings.copy()
+            first[3] = 1  # the velocity starts as the gradient, whatever the dampening
+            known = self._settings[place] = options, first, settings
+        return known[1], known[2]
 
     def _update(self, parameter: Tensor, has_momentum: bool, first: np.ndarray, settings: np.ndarray) -> None:
-        weight = parameter._array = dense(parameter._array)
-        gradient = _fitting("gradient", parameter, parameter.grad)
-        if not has_momentum:
-            launch(update.sgd, weight.size, flat(weight), gradient, settings)
-        else:
+        state = velocity = None
+        if has_momentum:
             state = self.state.get(parameter)
             if state is None:
-                state, settings = self.state.setdefault(parameter, {"momentum_buffer": zeros_like(weight)}), first
-            velocity = _fitting("momentum_buffer", parameter, state["momentum_buffer"])
-            launch(update.sgd_momentum, weight.size, flat(weight), gradient, velocity, settings)
+                parameter._array = dense(parameter._array)
+                state = self.state[parameter] = {"momentum_buffer": zeros_like(parameter._array)}
+                settings = first
+            velocity = state["momentum_buffer"]
+        rows = self._rows.get(parameter)
+        if rows is None or rows[0] is not parameter._array or rows[1] is not velocity:
+            rows = self._rows_of(parameter, velocity)
+        gradient, weight = _fitting("gradient", parameter, parameter.grad), rows[2]
+        if velocity is None:
+            launch(update.sgd, weight.size, weight, gradient, settings)
+        else:
+            launch(update.sgd_momentum, weight.size, weight, gradient, rows[3], settings)
         note_change(parameter)
+
+    def _rows_of(self, parameter: Tensor, velocity: np.ndarray | None) -> tuple:
+        """The arrays of a parameter, and each one's memory as a row; kept for as long as the arrays are the same."""
+        weight = parameter._array = dense(parameter._array)
+        row = None if velocity is None else _fitting("momentum_buffer", parameter, velocity)
+        rows = self._rows[parameter] = weight, velocity, flat(weight), row
+        return rows
 
     def __repr__(self) -> str:
         return super().__repr__() + "\nmomentum is PyTorch's: v = momentum * v + g, w = w - lr * v"
 
 
 def _fitting(name: str, parameter: Tensor, array: Any) -> np.ndarray:
-    """The array's memory in the parameter's order, if it has its shape and dtype."""
-    if not isinstance(array, np.ndarray) or array.shape != parameter.shape or array.dtype != parameter.dtype:
+    """The array's elements in the parameter's order, if it has its shape and dtype."""
+    weight = parameter._array
+    if not isinstance(array, np.ndarray) or array.shape != weight.shape or array.dtype != weight.dtype:
         got = f"{array.shape} and {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(
             f"SGD.step: expected a {name} of shape {parameter.shape} and dtype {parameter.dtype}, got {got}; make the "
             "optimizer after model.to(...)"
         )
-    return flat(dense(array))
+    return flat(array)
