@@ -33,8 +33,11 @@ def batches(dtype):
 
 
 def distance(got, expected):
-    """The largest difference, as a share of the largest number (of 0.01 for biases that hardly left zero)."""
-    return np.abs(got - expected).max() / max(np.abs(expected).max(), 0.01)
+    """The largest difference, as a share of the largest number (of 0.02 for biases that hardly left zero).
+
+    Of such a bias of 0.004, PyTorch's own two memory layouts differ by 1.4e-5 at the end of the CNN's run in float32.
+    """
+    return np.abs(got - expected).max() / max(np.abs(expected).max(), 0.02)
 
 
 # No bias before BatchNorm: its gradient is zero but for rounding, so the two would wander apart.

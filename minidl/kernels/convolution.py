@@ -1,4 +1,4 @@
-"""Convolution over channels-last images: images to columns and back, and the depthwise case without columns.
+"""Depthwise convolution over channels-last images: no sums over channels, so no products of matrices.
 
 Where a window lies, `down` and `across` say: tables made in `minidl.ops.geometry`. down[o, k] is the input row that
 output row o sees at place k of the kernel, or -1 in the padding; the inverse tables name the output row that
@@ -6,68 +6,6 @@ sees input row i at place k, or -1. Each item of a range writes what it alone ow
 """
 
 from .launch import kernel
-
-
-@kernel
-def add_bias(y, bias, low, high):
-    """y[r, c] += bias[c]."""
-    for r in range(low, high):
-        row = y[r]
-        for c in range(len(row)):
-            row[c] += bias[c]
-
-
-@kernel
-def gather_columns(x, down, across, columns, low, high):
-    """columns[n, oy, ox, ky, (kx, c)] = x[n, iy, (ix, c)], 0 in the padding; the range is over (n, oy)."""
-    width = across.shape[1]
-    channels, zero = columns.shape[3] // width, x.dtype.type(0)
-    for i in range(low, high):
-        image, rows = x[i // len(down)], down[i % len(down)]
-        for ox in range(len(across)):
-            places = across[ox]
-            left = places[0]
-            unbroken = left >= 0 and places[width - 1] == left + width - 1
-            for ky in range(len(rows)):
-                out = columns[i, ox, ky]
-                if rows[ky] < 0:
-                    for c in range(len(out)):
-                        out[c] = zero
-                elif unbroken:  # the pixels of a row lie side by side: one copy
-                    pixels = image[rows[ky], left * channels : (left + width) * channels]
-                    for c in range(len(out)):
-                        out[c] = pixels[c]
-                else:
-                    for kx in range(width):
-                        part, ix = out[kx * channels : (kx + 1) * channels], places[kx]
-                        if ix < 0:
-                            for c in range(len(part)):
-                                part[c] = zero
-                        else:
-                            pixel = image[rows[ky], ix * channels : (ix + 1) * channels]
-                            for c in range(len(part)):
-                                part[c] = pixel[c]
-
-
-@kernel
-def sum_columns(columns, down, across, dx, low, high):
-    """dx[n, iy, ix, c] = sum over ky, kx of columns[n, oy, ox, ky, (kx, c)]; the range is over (n, iy)."""
-    zero = dx.dtype.type(0)
-    for i in range(low, high):
-        n, rows = i // len(down), down[i % len(down)]
-        for ix in range(len(across)):
-            out, places = dx[n, i % len(down), ix], across[ix]
-            channels = len(out)
-            for c in range(channels):
-                out[c] = zero
-            for ky in range(len(rows)):
-                if rows[ky] >= 0:
-                    for kx in range(len(places)):
-                        if places[kx] >= 0:
-                            row = columns[n, rows[ky], places[kx], ky]
-                            part = row[kx * channels : (kx + 1) * channels]
-                            for c in range(channels):
-                                out[c] += part[c]
 
 
 @kernel

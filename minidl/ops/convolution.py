@@ -1,46 +1,66 @@
-"""Convolution in two dimensions: images become columns, block by block, and columns are multiplied."""
+"""Convolution in two dimensions: sums of products that follow the windows in memory, where images lie channels last."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import Pair, Sizes, check_pair, check_whole
-from ..kernels.convolution import add_bias, depthwise, depthwise_weight, gather_columns, sum_columns
+from ..kernels.convolution import depthwise, depthwise_weight
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, flat, images, rows, zeros_like
-from ..kernels.matmul import matmul
-from ..kernels.pointwise import add
+from ..kernels.product import multiply, nothing, panels_of_columns, sum_blocks
+from ..kernels.simd import VECTORS
+from ..kernels.vectors import REGISTER
 from .geometry import Axis, axis, batched, check_images, count_windows, unbatched
 from .linear import sum_rows
+from .windows import Extents, Plan, correlating, runs, sliding
 
 Rule = tuple[np.ndarray, Pullback]
-BLOCK = 1 << 18  # elements of columns made at a time: they are still in the second-level cache when multiplied
 
 
-class Plan(NamedTuple):
-    """Where the windows lie."""
+class Geometry(NamedTuple):
+    """Everything that a plan depends on; along each axis: size, kernel, stride, padding before, dilation, windows."""
 
-    down: Axis
-    across: Axis
-    pointwise: bool  # 1x1 windows at every pixel: the image is its own columns
+    images: int
+    channels: int
+    outputs: int
+    groups: int
+    down: tuple[int, int, int, int, int, int]
+    across: tuple[int, int, int, int, int, int]
+    itemsize: int
 
     @property
-    def output(self) -> Pair:
-        """Height and width of the output."""
-        return len(self.down.taps), len(self.across.taps)
+    def axes(self) -> tuple[Axis, Axis]:
+        """Which input each window sees at each place, and the inverse, down and across."""
+        return axis(*self.down), axis(*self.across)
+
+    @property
+    def source(self) -> Extents:
+        """The extents of an input image."""
+        return Extents(self.down[0], self.across[0], self.channels)
+
+    @property
+    def target(self) -> Extents:
+        """The extents of an output image."""
+        return Extents(self.down[5], self.across[5], self.outputs)
 
     @property
     def window(self) -> Pair:
         """Height and width of the kernel."""
-        return self.down.taps.shape[1], self.across.taps.shape[1]
+        return self.down[1], self.across[1]
 
-    def blocks(self, count: int, channels: int) -> Iterator[slice]:
-        """The images in blocks whose columns hold about `BLOCK` elements: a function of the shapes alone."""
-        (height, width), (kh, kw) = self.output, self.window
-        step = count if self.pointwise else max(1, BLOCK // (height * width * kh * kw * channels))
-        return (slice(start, min(start + step, count)) for start in range(0, count, step))
+    @property
+    def width(self) -> int:
+        """Columns of a panel."""
+        return VECTORS * REGISTER // self.itemsize
+
+    @property
+    def work(self) -> int:
+        """Multiplications, counted as elements that pass through memory would be."""
+        terms = self.channels // self.groups * self.window[0] * self.window[1]
+        return self.images * self.target.image * terms // 16
 
 
 @op
@@ -69,12 +89,9 @@ def conv2d(
     check_images("conv2d", x, weight=weight, bias=bias)
     _check_channels(x, weight, bias, groups)
     ndim, x, weight = x.ndim, dense(batched(x)), dense(weight)
-    plan = _plan(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    bias = bias if bias is None else dense(bias)
+    g = _geometry(x, weight, stride, padding, dilation, groups)
     rule = _depthwise if groups > 1 and weight.shape[1] == 1 else _grouped
-    y, pull = rule(plan, x, weight, groups, needs)
-    if bias is not None:
-        launch(add_bias, y.size // len(bias), rows(y), bias, work=y.size)
+    y, pull = rule(g, x, weight, nothing(x.dtype) if bias is None else dense(bias), needs)
 
     def pullback(dy: np.ndarray) -> tuple:
         dy = dense(batched(dy))
@@ -105,8 +122,11 @@ def _check_channels(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, 
         raise ValueError(f"conv2d: expected bias of shape {(outputs,)} for weight {weight.shape}, got {bias.shape}")
 
 
-def _plan(size: tuple, kernel: tuple, stride: Sizes, padding: Sizes | str, dilation: Sizes) -> Plan:
+def _geometry(
+    x: np.ndarray, weight: np.ndarray, stride: Sizes, padding: Sizes | str, dilation: Sizes, groups: int
+) -> Geometry:
     stride, dilation = check_pair("conv2d", "stride", stride, 1), check_pair("conv2d", "dilation", dilation, 1)
+    size, kernel = x.shape[2:], weight.shape[2:]
     if isinstance(padding, str):
         before, total = _named_padding(padding, kernel, stride, dilation)
     else:
@@ -120,8 +140,8 @@ def _plan(size: tuple, kernel: tuple, stride: Sizes, padding: Sizes | str, dilat
             f"conv2d: expected a kernel no larger than the padded input {padded}, got kernel {tuple(kernel)}, which "
             f"reaches over {reach} with dilation {dilation}; use more padding or larger images"
         )
-    plan = [axis(*of_axis) for of_axis in zip(size, kernel, stride, before, dilation, count, strict=True)]
-    return Plan(plan[0], plan[1], (*kernel, *stride, *total) == (1, 1, 1, 1, 0, 0))
+    down, across = zip(size, kernel, stride, before, dilation, count, strict=True)
+    return Geometry(x.shape[0], x.shape[1], weight.shape[0], groups, down, across, x.itemsize)
 
 
 def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
@@ -135,101 +155,81 @@ def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) ->
     return (total[0] // 2, total[1] // 2), total
 
 
-def _grouped(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: list[bool]) -> Rule:
-    """Each group of channels is a convolution of its own."""
-    xs, weights = _split(x, groups, 1), _split(weight, groups, 0)
+@lru_cache(512)
+def _forward_plan(g: Geometry) -> Plan:
+    down, across = (runs(table.taps, 1) for table in g.axes)
+    inputs, outputs = g.channels // g.groups, g.outputs // g.groups
+    panel = g.window[0] * g.window[1] * inputs * g.width
+    strides = (inputs * g.width, g.width, -(-outputs // g.width) * panel, panel)
+    return sliding(down, across, g.source, g.target, g.images, g.groups, g.window[1], strides, g.width, g.itemsize)
+
+
+@lru_cache(512)
+def _input_plan(g: Geometry) -> Plan:
+    down, across = (runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
+    inputs, outputs = g.channels // g.groups, g.outputs // g.groups
+    row = g.window[0] * g.window[1] * inputs
+    strides = (inputs, row, outputs * row, g.width)
+    return sliding(down, across, g.target, g.source, g.images, g.groups, g.window[1], strides, g.width, g.itemsize)
+
+
+@lru_cache(512)
+def _weight_plan(g: Geometry) -> Plan:
+    down, across = (runs(table.taps, 1) for table in g.axes)
+    return correlating(down, across, g.source, g.target, g.images, g.groups, g.window, g.width)
+
+
+def _run(g: Geometry, plan: Plan, a: np.ndarray, b: np.ndarray, bias: np.ndarray, c: np.ndarray) -> None:
+    tables = plan.a_steps, plan.b_steps, plan.jobs, plan.grid
+    launch(multiply, plan.items, a, b, bias, c, *tables, work=g.work)
+
+
+def _grouped(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
+    """Channels of each group are summed over."""
+    none = nothing(x.dtype)
 
     def pull(dy: np.ndarray) -> tuple:
-        dys = _split(dy, groups, 1)
         dx = dweight = None
         if needs[0]:
-            dx = _join([_input_gradient(plan, *parts, xs[0].shape) for parts in zip(dys, weights, strict=True)], 1)
+            dx = empty(x.shape, dy.dtype)
+            _run(g, _input_plan(g), flat(dy), flat(weight), none, flat(dx))
         if needs[1]:
-            dweight = _join([_weight_gradient(plan, *parts) for parts in zip(xs, dys, strict=True)], 0)
+            dweight = _weight_gradient(g, x, dy, weight)
         return dx, dweight
 
-    return _join([_forward(plan, *parts) for parts in zip(xs, weights, strict=True)], 1), pull
+    outputs, terms = g.outputs // g.groups, weight.size // g.outputs
+    panels = np.empty((g.groups * -(-outputs // g.width), terms, g.width), x.dtype)
+    matrix = images(weight).reshape(g.outputs, terms)
+    launch(panels_of_columns, len(panels), matrix, panels, outputs, REGISTER // x.itemsize, work=weight.size)
+    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
+    _run(g, _forward_plan(g), flat(x), panels.reshape(-1), bias, flat(y))
+    return y, pull
 
 
-def _split(x: np.ndarray, groups: int, dim: int) -> list[np.ndarray]:
-    return [x] if groups == 1 else [dense(part) for part in np.split(x, groups, dim)]
+def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Partial sums over blocks of images, which are then summed in order."""
+    plan, dweight = _weight_plan(g), empty(weight.shape, x.dtype)
+    if plan.covered and plan.grid[0] == 1:
+        _run(g, plan, flat(dy), flat(x), nothing(x.dtype), flat(dweight))
+        return dweight
+    partial = (np.empty if plan.covered else np.zeros)((plan.grid[0], weight.size), x.dtype)
+    _run(g, plan, flat(dy), flat(x), nothing(x.dtype), partial.reshape(-1))
+    launch(sum_blocks, weight.size, partial, flat(dweight), work=partial.size)
+    return dweight
 
 
-def _join(parts: list[np.ndarray], dim: int) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else dense(np.concatenate(parts, dim))
-
-
-def _matrix(weight: np.ndarray) -> np.ndarray:
-    """The weight (out, in, kh, kw) as a matrix (out, kh * kw * in), without a copy."""
-    return images(weight).reshape(len(weight), -1)
-
-
-def _buffer(plan: Plan, x: np.ndarray, block: slice) -> np.ndarray:
-    """Room for a block's columns: (images * H', W', kh, kw * C)."""
-    (height, width), (kh, kw) = plan.output, plan.window
-    return np.empty((block.stop * height, width, kh, kw * x.shape[1]), x.dtype)
-
-
-def _columns(plan: Plan, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Block after block of images, and its columns as a matrix (images * H' * W', kh * kw * C), each over the last."""
-    if plan.pointwise:
-        yield slice(None), rows(x)
-        return
-    memory, buffer = images(x).reshape(len(x), x.shape[2], -1), None
-    for block in plan.blocks(*x.shape[:2]):
-        part = memory[block]
-        buffer = _buffer(plan, x, block) if buffer is None else buffer
-        columns = buffer[: len(part) * plan.output[0]]
-        launch(gather_columns, len(columns), part, plan.down.taps, plan.across.taps, columns, work=columns.size)
-        yield block, columns.reshape(-1, columns.shape[2] * columns.shape[3])
-
-
-def _forward(plan: Plan, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    y, matrix = empty((len(x), len(weight), *plan.output), x.dtype), _matrix(weight)
-    for block, columns in _columns(plan, x):
-        matmul(columns, matrix.T, out=rows(y[block]))
-    return y
-
-
-def _input_gradient(plan: Plan, dy: np.ndarray, weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    dx, matrix = empty(shape, dy.dtype), _matrix(weight)
-    if plan.pointwise:
-        matmul(rows(dy), matrix, out=rows(dx))
-        return dx
-    buffer = None
-    for block in plan.blocks(*shape[:2]):
-        part = images(dx[block])
-        buffer = _buffer(plan, dx, block) if buffer is None else buffer
-        columns = buffer[: len(part) * plan.output[0]]
-        matmul(rows(dy[block]), matrix, out=columns.reshape(-1, matrix.shape[1]))
-        columns = columns.reshape(len(part), -1, *columns.shape[1:])
-        items = len(part) * part.shape[1]
-        launch(sum_columns, items, columns, plan.down.back, plan.across.back, part, work=columns.size)
-    return dx
-
-
-def _weight_gradient(plan: Plan, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    total = None
-    for block, columns in _columns(plan, x):
-        part = matmul(rows(dy[block]).T, columns)
-        if total is None:
-            total = part
-        else:
-            launch(add, total.size, flat(total), flat(part), flat(total))
-    assert total is not None
-    return total.reshape(dy.shape[1], *plan.window, x.shape[1]).transpose(0, 3, 1, 2)
-
-
-def _depthwise(plan: Plan, x: np.ndarray, weight: np.ndarray, groups: int, needs: list[bool]) -> Rule:
+def _depthwise(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
     """Every group is one channel, seen by one output or more: no sums over channels, so no matrices."""
-    each = len(weight) // groups
+    groups, each = g.groups, len(weight) // g.groups
     repeated = x if each == 1 else dense(np.repeat(x, each, 1))
     kernel = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
     n, channels = repeated.shape[:2]
-    y = empty((n, channels, *plan.output), x.dtype)
+    y = empty((n, channels, *g.target[:2]), x.dtype)
     work = y.size * kernel.size // channels
-    (down, down_back), (across, across_back) = plan.down, plan.across
+    (down, down_back), (across, across_back) = g.axes
     launch(depthwise, n * len(down), images(repeated), kernel, down, across, images(y), work=work)
+    if len(bias):
+        y += bias[:, None, None]
 
     def pull(dy: np.ndarray) -> tuple:
         dx = dweight = None

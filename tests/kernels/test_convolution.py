@@ -1,4 +1,4 @@
-"""Columns and depthwise convolution against plain loops; the same bits for any chunks; no work that nobody needs."""
+"""Runs of windows and depthwise convolution against plain loops; the same bits for any chunks; no idle work."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,12 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.kernels import launch as launching
-from minidl.kernels.convolution import add_bias, depthwise, depthwise_weight, gather_columns, sum_columns
+from minidl.kernels.convolution import depthwise, depthwise_weight
 from minidl.kernels.launch import launch
 from minidl.kernels.layout import dense
 from minidl.ops import convolution
 from minidl.ops.geometry import axis, count_windows
+from minidl.ops.windows import runs
 
 # size, kernel, stride, padding, dilation, of the rows and of the columns
 GEOMETRIES = [
@@ -81,33 +82,29 @@ def test_the_number_of_windows(size):
         assert count_windows(size, kernel, stride, 2 * padding, dilation, True) == len(fits) + over
 
 
-@every_geometry
-@every_dtype
-@pytest.mark.parametrize("channels", [1, 3])
-def test_columns(geometry, dtype, channels):
-    down, across = (table(*of_axis) for of_axis in geometry)
-    x = numbers(0, 2, geometry[0][0], geometry[1][0], channels, dtype=dtype)
-    expected = naive_columns(x, *geometry)
-    kh, kw = expected.shape[3:5]
-    columns = np.full((2 * len(down.taps), len(across.taps), kh, kw * channels), np.nan, dtype)
-    launch(gather_columns, len(columns), x.reshape(2, x.shape[1], -1), down.taps, across.taps, columns)
-    np.testing.assert_array_equal(columns.reshape(expected.shape), expected)
+@pytest.mark.parametrize(
+    "options", [(7, 3, 1, 1, 1), (9, 3, 2, 1, 1), (7, 3, 2, 4, 2), (1, 1, 1, 0, 1), (5, 5, 3, 2, 1), (4, 2, 5, 1, 3)]
+)
+def test_runs_say_what_the_tables_say(options):
+    """Every position is in one run, and the run knows which places it sees, and where."""
+    for seen, period in zip(table(*options), (1, options[2]), strict=True):
+        told = np.full(seen.shape, -2)
+        for run in runs(seen, period):
+            for i in range(run.length):
+                position = run.start + run.step * i
+                assert (told[position] == -2).all()
+                told[position] = -1
+                told[position, list(run.places)] = np.array(run.sources, int) + run.apart * i
+        assert np.array_equal(told, seen)
 
 
-@every_geometry
-@every_dtype
-def test_sums_of_columns_are_the_transpose_of_making_them(geometry, dtype):
-    down, across = (table(*of_axis) for of_axis in geometry)
-    shape = (2, geometry[0][0], geometry[1][0], 3)
-    kh, kw = geometry[0][1], geometry[1][1]
-    columns = numbers(1, 2, len(down.taps), len(across.taps), kh, kw * 3, dtype=dtype)
-    dx, expected = np.full(shape, np.nan, dtype), np.zeros(shape)
-    launch(sum_columns, 2 * shape[1], columns, down.back, across.back, dx)
-    origin = naive_columns(np.arange(1.0, dx.size + 1).reshape(shape), *geometry)  # which pixel each element is of
-    for pixel, value in zip(origin.ravel().astype(int), columns.ravel(), strict=True):
-        if pixel:
-            expected.ravel()[pixel - 1] += value
-    np.testing.assert_allclose(dx, expected, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
+def test_the_inside_of_an_image_is_one_run():
+    taps, _ = table(9, 3, 1, 1, 1)
+    assert [(run.start, run.length, run.places) for run in runs(taps, 1)] == [
+        (0, 1, (1, 2)),
+        (1, 7, (0, 1, 2)),
+        (8, 1, (0, 1)),
+    ]
 
 
 @every_geometry
@@ -134,15 +131,8 @@ def test_depthwise(geometry, dtype):
     )
 
 
-def test_bias():
-    y, bias = numbers(0, 5, 3), numbers(1, 3)
-    expected = y + bias
-    launch(add_bias, 5, y, bias)
-    np.testing.assert_array_equal(y, expected)
-
-
 def run(groups=1, first_layer=False):
-    """Output and gradients of a convolution whose columns take several blocks."""
+    """Output and gradients of a convolution."""
     x = minidl.tensor(numbers(0, 5, 6, 9, 8, dtype=np.float32), requires_grad=not first_layer)
     weight = minidl.tensor(numbers(1, 6, 6 // groups, 3, 3, dtype=np.float32), requires_grad=True)
     bias = minidl.tensor(numbers(2, 6, dtype=np.float32), requires_grad=True)
@@ -153,7 +143,6 @@ def run(groups=1, first_layer=False):
 
 @pytest.mark.parametrize("groups", [1, 2, 6])
 def test_chunks_do_not_change_a_bit(groups, monkeypatch):
-    monkeypatch.setattr(convolution, "BLOCK", 2 * 9 * 8 * 9 * 6 // groups)  # blocks of 2, 2 and 1 images
     outcomes = []
     for share_from in (0, 1 << 60):
         monkeypatch.setattr(launching, "SHARE_FROM", share_from)
@@ -163,12 +152,38 @@ def test_chunks_do_not_change_a_bit(groups, monkeypatch):
         assert dense(one) is one
 
 
-def test_blocks_give_the_same_sums(monkeypatch):
-    monkeypatch.setattr(convolution, "BLOCK", 1)
-    single = run()
-    monkeypatch.setattr(convolution, "BLOCK", 1 << 30)
-    for one, other in zip(single, run(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("size", [1, 2, 5, 14])
+def test_an_image_alone_equals_its_image_in_a_batch(size):
+    x, weight = numbers(0, 29, 20, size, size, dtype=np.float32), numbers(1, 3, 20, 3, 3, dtype=np.float32)
+    dy = numbers(2, 29, 3, size, size, dtype=np.float32)
+
+    def both(part):
+        images = minidl.tensor(x[part], requires_grad=True)
+        y = ops.conv2d(images, weight, padding=1)
+        y.backward(dy[part])
+        return y.numpy(), images.grad
+
+    together = both(slice(None))
+    for n in range(0, 29, 7):
+        for one, all_ in zip(both(slice(n, n + 1)), together, strict=True):
+            np.testing.assert_array_equal(one[0], all_[n])
+
+
+def test_a_place_that_no_pixel_sees_has_no_gradient():
+    """Of a window of 3 x 3 on one padded pixel, all places but the middle lie in the padding."""
+    x, weight = numbers(0, 2, 3, 1, 1), minidl.tensor(numbers(1, 2, 3, 3, 3), requires_grad=True)
+    ops.conv2d(x, weight, padding=1).backward(np.ones((2, 2, 1, 1)))
+    assert not np.delete(weight.grad.reshape(6, 9), 4, 1).any() and weight.grad[:, :, 1, 1].all()
+
+
+def test_a_pixel_that_no_window_sees_has_no_gradient_and_a_window_of_padding_sees_the_bias():
+    x, weight = minidl.tensor(numbers(0, 1, 2, 5, 5), requires_grad=True), numbers(1, 3, 2, 1, 1)
+    y = ops.conv2d(x, weight, np.arange(3.0), stride=3, padding=1)
+    y.backward(np.ones(y.shape))
+    assert np.array_equal(y.numpy()[0, :, 0, 0], np.arange(3.0))
+    seen = np.zeros((5, 5), bool)
+    seen[2, 2] = True
+    assert np.array_equal(x.grad[0].any(0), seen)
 
 
 @pytest.mark.parametrize("groups", [1, 6])
@@ -181,14 +196,4 @@ def test_a_first_layer_makes_no_gradient_of_its_input(groups, monkeypatch):
 
     monkeypatch.setattr(convolution, "launch", watched)
     assert run(groups, first_layer=True)[1] is None
-    assert "sum_columns" not in seen and seen.count("depthwise") == (groups == 6)
-
-
-def test_a_kernel_of_one_pixel_makes_no_columns(monkeypatch):
-    monkeypatch.setattr(convolution, "gather_columns", None)
-    x = minidl.tensor(numbers(0, 2, 3, 4, 5), requires_grad=True)
-    weight = minidl.tensor(numbers(1, 4, 3, 1, 1), requires_grad=True)
-    y = ops.conv2d(x, weight)
-    y.backward(np.ones(y.shape))
-    np.testing.assert_allclose(y.numpy(), np.einsum("nchw,oc->nohw", x.numpy(), weight.numpy()[:, :, 0, 0]), rtol=1e-12)
-    np.testing.assert_allclose(weight.grad[1, :, 0, 0], x.numpy().sum((0, 2, 3)), rtol=1e-12)
+    assert seen.count("multiply") == 2 * (groups == 1) and seen.count("depthwise") == (groups == 6)

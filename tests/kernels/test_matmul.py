@@ -12,8 +12,9 @@ from numba import config
 
 from minidl.kernels import launch as launching
 from minidl.kernels.door import fingerprint
-from minidl.kernels.matmul import CHAIN, COPY_FROM, matmul, tiled_product
-from minidl.kernels.simd import REGISTER, ROWS
+from minidl.kernels.matmul import COPY_FROM, matmul
+from minidl.kernels.product import CHAIN, multiply
+from minidl.kernels.vectors import REGISTER
 
 SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
 EXTENTS = [1, 2, 5, 17] if SMALL else [1, 2, 3, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 49, 65]
@@ -124,16 +125,16 @@ def test_nothing_is_read_or_written_behind_an_array(dtype):
 
 @pytest.mark.skipif(SMALL, reason="without the JIT the tiles are plain Python, and nothing is cached")
 def test_the_fingerprint_of_a_kernel_sees_its_tiles(monkeypatch):
-    before = fingerprint(tiled_product.function)
+    before = fingerprint(multiply.function)
     monkeypatch.setattr("minidl.kernels.simd.VECTORS", 3)
-    assert fingerprint(tiled_product.function) != before
+    assert fingerprint(multiply.function) != before
 
 
 PROGRAM = """
 import hashlib
 import numpy as np
 from minidl.kernels.matmul import matmul
-from minidl.kernels.simd import REGISTER
+from minidl.kernels.vectors import REGISTER
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for dtype in (np.float32, np.float64):
@@ -159,4 +160,3 @@ def test_narrower_registers_give_the_same_bits(tmp_path):
     narrow = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"}
     here, there = digest(tmp_path / "here"), digest(tmp_path / "there", **narrow)
     assert int(there[0]) == 32 and there[1] == here[1]
-    assert len(ROWS) == 5
