@@ -149,13 +149,15 @@ def _walk_down(root: Node, seed: np.ndarray) -> None:
         node = heapq.heappop(waiting)[1]
         dy = gradients.pop(node)
         inputs, parts = _pull(node, dy)
+        held = None
         for place, part in enumerate(parts):
             if part is None:
                 continue
             tensor: Any = inputs[place]
             source = tensor.node
             if source is None:
-                _add_to_leaf(tensor, part, tensor.grad is None and _is_fresh(place, parts, dy, inputs))
+                held = held or _held(dy, inputs, parts)
+                _add_to_leaf(tensor, part, tensor.grad is None and _is_fresh(part, held))
             elif source not in gradients:
                 gradients[source] = part
                 heapq.heappush(waiting, (-source.serial, source))
@@ -216,22 +218,34 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[np.ndar
     return inputs, parts
 
 
-def _is_fresh(place: int, parts: list[np.ndarray | None], dy: np.ndarray, inputs: list[Tensor | None]) -> bool:
-    """Whether a gradient lies in memory that nobody else holds, so that a leaf may keep it without a copy."""
-    part: Any = parts[place]
+def _held(dy: np.ndarray, inputs: list[Tensor | None], parts: list[np.ndarray | None]) -> list[np.ndarray]:
+    """The arrays around one pullback."""
     held = [dy]
     for tensor in inputs:
         if tensor is not None:
             held.append(tensor._array)
-    for other, array in enumerate(parts):
-        if array is not None and other != place:
-            held.append(array)
+    for part in parts:
+        if part is not None:
+            held.append(part)
+    return held
+
+
+def _is_fresh(part: np.ndarray, held: list[np.ndarray]) -> bool:
+    """Whether a gradient, which stands among `held` itself, lies in memory that nobody else holds: a leaf may keep it.
+
+    Arrays that own their memory share none with one another; only what shows memory from elsewhere is compared.
+    """
     owner = part if part.base is None else part.base
-    alone = type(owner) is np.ndarray and owner.base is None
+    owned, itself = type(owner) is np.ndarray and owner.base is None, False
     for array in held:
-        base = array if array.base is None else array.base
-        apart = alone and base is not owner and type(base) is np.ndarray and base.base is None  # two owners of memory
-        if not apart and np.may_share_memory(part, array):
+        base = array.base
+        if array is part and not itself:
+            itself = True
+        elif owned and base is None and array is not owner:
+            continue
+        elif owned and type(base) is np.ndarray and base is not owner and base.base is None:
+            continue
+        elif np.may_share_memory(part, array):
             return False
     return True
 
