@@ -3,25 +3,23 @@
 import numpy as np
 
 from .launch import kernel
-from .random import philox
+from .pointwise import BLOCK
+from .random import philox_registers
+from .register_arithmetic import interleave, less, select, spread, store_bits
+from .registers import load, store
 
 
 @kernel
-def dropout_forward(x, y, mask, seed: int, stream: int, position: int, keep: int, scale: float, low, high):
-    """y = scale * x for element 4 i + k where word k of counter position + i is below `keep`, 0 elsewhere."""
-    scale, zero, below = x.dtype.type(scale), x.dtype.type(0), np.uint64(keep)
-    for i in range(low, high):
-        words = philox(np.uint64(seed), np.uint64(stream), np.uint64(position + i))
-        source, out, kept = x[4 * i : 4 * i + 4], y[4 * i : 4 * i + 4], mask[4 * i : 4 * i + 4]
-        for k in range(len(source)):
-            kept[k] = words[k] < below
-            out[k] = scale * source[k] if words[k] < below else zero
+def dropout_forward(x, y, zeroed, seed: int, stream: int, position: int, keep: int, scale: float, low, high):
+    """y = scale * x for element 4 i + k where word k of counter position + i is below `keep`, 0 elsewhere.
 
-
-@kernel
-def dropout_backward(mask, dy, dx, scale: float, low, high):
-    """dx = scale * dy where the element was kept, 0 elsewhere."""
-    mask, dy, dx = mask[low:high], dy[low:high], dx[low:high]
-    scale, zero = dy.dtype.type(scale), dy.dtype.type(0)
-    for i in range(len(dx)):
-        dx[i] = scale * dy[i] if mask[i] else zero
+    Bit j of zeroed[b] is on where element 64 b + j was dropped. The range is over blocks; `keep` is from 1 to 2^32.
+    """
+    most, factor, zero = np.uint32(keep - 1), spread(x, scale, BLOCK), spread(x, 0, BLOCK)
+    for b in range(low, high):
+        words = philox_registers(np.uint64(seed), np.uint64(stream), np.uint64(position + 32 * b))
+        drawn = interleave(words[0], words[1], words[2], words[3])
+        dropped = less(spread(drawn, most, BLOCK), drawn)
+        at, count = BLOCK * b, len(x) - BLOCK * b
+        store_bits(zeroed, 2 * b, dropped)
+        store(y, at, count, select(dropped, zero, factor * load(x, at, count, BLOCK)))

@@ -3,7 +3,12 @@
 import numpy as np
 
 from .exponential import sigmoid, tanh
+from .exponential_single import single_sigmoid, single_tanh
 from .launch import kernel
+from .register_arithmetic import at_most, load_bits, select, spread, store_bits
+from .registers import load, store
+
+BLOCK = 128  # elements of an item where the range is over blocks: two words of bits
 
 
 @kernel
@@ -15,21 +20,24 @@ def add(x, y, out, low, high):
 
 
 @kernel
-def relu_forward(x, y, low, high):
-    """y = max(x, 0), NaN kept."""
-    x, y = x[low:high], y[low:high]
-    zero = x.dtype.type(0)
-    for i in range(len(x)):
-        y[i] = zero if x[i] < zero else x[i]
+def relu_forward(x, y, zeroed, low, high):
+    """y = max(x, 0), NaN kept; bit j of zeroed[b] is on where element 64 b + j is at most 0. The range: blocks."""
+    zero = spread(x, 0, BLOCK)
+    for b in range(low, high):
+        at, count = BLOCK * b, len(x) - BLOCK * b
+        value = load(x, at, count, BLOCK)
+        mask = at_most(value, zero)
+        store_bits(zeroed, 2 * b, mask)
+        store(y, at, count, select(mask, zero, value))
 
 
 @kernel
-def relu_backward(y, dy, dx, low, high):
-    """dx = dy where y > 0 (or NaN), else 0."""
-    y, dy, dx = y[low:high], dy[low:high], dx[low:high]
-    zero = y.dtype.type(0)
-    for i in range(len(y)):
-        dx[i] = zero if y[i] <= zero else dy[i]
+def pass_where(zeroed, dy, dx, scale: float, low, high):
+    """dx = scale * dy, but 0 where the element's bit in `zeroed` is on; the range is over blocks."""
+    zero, factor = spread(dy, 0, BLOCK), spread(dy, scale, BLOCK)
+    for b in range(low, high):
+        at, count = BLOCK * b, len(dy) - BLOCK * b
+        store(dx, at, count, select(load_bits(zeroed, 2 * b, BLOCK), zero, factor * load(dy, at, count, BLOCK)))
 
 
 @kernel
@@ -51,11 +59,19 @@ def leaky_relu_backward(y, dy, dx, slope: float, low, high):
 
 
 @kernel
-def tanh_forward(x, y, low, high):
-    """y = tanh(x)."""
+def tanh_double(x, y, low, high):
+    """y = tanh(x), of float64."""
     x, y = x[low:high], y[low:high]
     for i in range(len(x)):
         y[i] = tanh(x[i])
+
+
+@kernel
+def tanh_single(x, y, low, high):
+    """y = tanh(x), of float32; the range is over blocks."""
+    for b in range(low, high):
+        at, count = BLOCK * b, len(x) - BLOCK * b
+        store(y, at, count, single_tanh(load(x, at, count, BLOCK)))
 
 
 @kernel
@@ -68,11 +84,19 @@ def tanh_backward(y, dy, dx, low, high):
 
 
 @kernel
-def sigmoid_forward(x, y, low, high):
-    """y = 1 / (1 + e^-x)."""
+def sigmoid_double(x, y, low, high):
+    """y = 1 / (1 + e^-x), of float64."""
     x, y = x[low:high], y[low:high]
     for i in range(len(x)):
         y[i] = sigmoid(x[i])
+
+
+@kernel
+def sigmoid_single(x, y, low, high):
+    """y = 1 / (1 + e^-x), of float32; the range is over blocks."""
+    for b in range(low, high):
+        at, count = BLOCK * b, len(x) - BLOCK * b
+        store(y, at, count, single_sigmoid(load(x, at, count, BLOCK)))
 
 
 @kernel

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from .launch import kernel
+from .register_arithmetic import count_from, spread
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -25,6 +26,23 @@ def philox(seed, stream, counter):
         p0, p1 = _MULTIPLY_0 * c0, _MULTIPLY_1 * c2
         c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _LOW, (p0 >> _HALF) ^ c3 ^ k1, p0 & _LOW
         k0, k1 = (k0 + _WEYL_0) & _LOW, (k1 + _WEYL_1) & _LOW
+    return c0, c1, c2, c3
+
+
+@njit(inline="always")
+def philox_registers(seed, stream, start):
+    """The words of `philox` for 32 counters from `start` on, in four registers, whose upper halves are noise."""
+    counter = count_from(start, 32)
+    half, low = spread(counter, _HALF, 32), spread(counter, _LOW, 32)
+    first, second = spread(counter, _MULTIPLY_0, 32), spread(counter, _MULTIPLY_1, 32)
+    c0, c1 = counter, counter >> half
+    c2, c3 = spread(counter, stream, 32), spread(counter, stream >> _HALF, 32)
+    k0, k1 = seed, seed >> _HALF
+    for _ in range(10):
+        p0, p1 = first * (c0 & low), second * (c2 & low)
+        c0, c1 = (p1 >> half) ^ c1 ^ spread(counter, k0, 32), p1
+        c2, c3 = (p0 >> half) ^ c3 ^ spread(counter, k1, 32), p0
+        k0, k1 = k0 + _WEYL_0, k1 + _WEYL_1
     return c0, c1, c2, c3
 
 

@@ -7,20 +7,22 @@ from ..checks import check_number
 from ..kernels import pointwise
 from ..kernels.launch import Kernel, launch
 from ..kernels.layout import dense, empty_like, flat
+from ..kernels.pointwise import BLOCK
 from .checks import check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
 
 
-def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, cost: int, *options: float) -> Rule:
-    """y = f(x) and dx = f'(y) * dy by two kernels; `cost` is an element's, in units of one multiplication."""
+def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, block: int, cost: int, *options: float) -> Rule:
+    """y = f(x) by a kernel over blocks, dx = f'(y) * dy by another; `cost` is an element's, in multiplications."""
     x = dense(x)
     y = empty_like(x)
-    launch(forward, y.size, flat(x), flat(y), *options, work=cost * y.size)
+    memory = flat(y)
+    launch(forward, -(-y.size // block), flat(x), memory, *options, work=cost * y.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(y)
-        launch(backward, y.size, flat(y), flat(dense(dy)), flat(dx), *options)
+        launch(backward, y.size, memory, flat(dense(dy)), flat(dx), *options)
         return dx
 
     return y, pullback
@@ -35,7 +37,17 @@ def relu(x: np.ndarray) -> Rule:
     Source: Nair & Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
     """
     check_float("relu", x=x)
-    return _elementwise(pointwise.relu_forward, pointwise.relu_backward, x, 1)
+    x = dense(x)
+    y, blocks = empty_like(x), -(-x.size // BLOCK)
+    zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
+    launch(pointwise.relu_forward, blocks, flat(x), flat(y), zeroed, work=y.size)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = empty_like(dy)
+        launch(pointwise.pass_where, blocks, zeroed, flat(dense(dy)), flat(dx), 1.0, work=dx.size)
+        return dx
+
+    return y, pullback
 
 
 @op
@@ -48,7 +60,7 @@ def leaky_relu(x: np.ndarray, *, negative_slope: float = 0.01) -> Rule:
     """
     check_float("leaky_relu", x=x)
     check_number("leaky_relu", "negative_slope", negative_slope, 0)  # below 0 the output's sign would not tell x's
-    return _elementwise(pointwise.leaky_relu_forward, pointwise.leaky_relu_backward, x, 1, negative_slope)
+    return _elementwise(pointwise.leaky_relu_forward, pointwise.leaky_relu_backward, x, 1, 1, negative_slope)
 
 
 @op
@@ -59,7 +71,9 @@ def tanh(x: np.ndarray) -> Rule:
     Raises: TypeError: x is not float32 or float64.
     """
     check_float("tanh", x=x)
-    return _elementwise(pointwise.tanh_forward, pointwise.tanh_backward, x, 16)
+    if x.dtype == np.float32:
+        return _elementwise(pointwise.tanh_single, pointwise.tanh_backward, x, BLOCK, 2)
+    return _elementwise(pointwise.tanh_double, pointwise.tanh_backward, x, 1, 16)
 
 
 @op
@@ -70,4 +84,6 @@ def sigmoid(x: np.ndarray) -> Rule:
     Raises: TypeError: x is not float32 or float64.
     """
     check_float("sigmoid", x=x)
-    return _elementwise(pointwise.sigmoid_forward, pointwise.sigmoid_backward, x, 16)
+    if x.dtype == np.float32:
+        return _elementwise(pointwise.sigmoid_single, pointwise.sigmoid_backward, x, BLOCK, 2)
+    return _elementwise(pointwise.sigmoid_double, pointwise.sigmoid_backward, x, 1, 16)

@@ -7,6 +7,7 @@ from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty_like, flat, zeros_like
+from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
 
@@ -27,17 +28,18 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     check_number("dropout", "p", p, 0, 1)
     if not training or p == 0:
         return x, lambda dy: dy
-    if p == 1:
+    keep = round((1 - p) * 2**32)
+    if keep == 0:
         return zeros_like(x), zeros_like
-    x, scale, keep = dense(x), 1 / (1 - p), round((1 - p) * 2**32)
-    blocks = -(-x.size // 4)
-    y, mask = empty_like(x), np.empty(x.size, np.uint8)
-    state = as_generator(rng).reserve(blocks)
-    launch(kernels.dropout_forward, blocks, flat(x), flat(y), mask, *state, keep, scale, work=40 * blocks)
+    x, scale = dense(x), 1 / (1 - p)
+    y, blocks = empty_like(x), -(-x.size // BLOCK)
+    zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
+    state = as_generator(rng).reserve(-(-x.size // 4))
+    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, *state, keep, scale, work=4 * x.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(dy)
-        launch(kernels.dropout_backward, dx.size, mask, flat(dense(dy)), flat(dx), scale)
+        launch(pass_where, blocks, zeroed, flat(dense(dy)), flat(dx), scale, work=dx.size)
         return dx
 
     return y, pullback

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from minidl import Generator
+from minidl.kernels.dropout import dropout_forward
 from minidl.kernels.exponential import exp, sigmoid, tanh
 from minidl.kernels.launch import kernel, launch
 from minidl.kernels.layout import dense, empty, flat, images, rows, zeros_like
+from minidl.kernels.pointwise import BLOCK, sigmoid_single, tanh_single
 from minidl.kernels.random import philox
 from minidl.kernels.reduce import BLOCK_ROWS, column_sums, dot, merge_columns, total
 from minidl.random import as_generator, default_generator, manual_seed
@@ -99,6 +101,33 @@ def test_exponentials_in_float32_are_correctly_rounded_or_next_to_it():
     both = np.isfinite(expected)
     assert np.array_equal(both, np.isfinite(y))
     assert np.max(np.abs(y[both] - expected[both]) / np.spacing(np.abs(expected[both]))) <= 1
+
+
+@pytest.mark.parametrize(("forward", "column"), [(tanh_single, 1), (sigmoid_single, 2)])
+def test_tanh_and_sigmoid_of_float32_are_within_three_ulp(forward, column):
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.uniform(-106, 106, 3000), rng.uniform(-9, 9, 3000), 10.0 ** rng.uniform(-45, 1, 1000)])
+    x = np.concatenate([x, -x, [0.0, -0.0, np.inf, -np.inf, 3e38, -3e38, 9.01, -9.02, 17.2]]).astype(np.float32)
+    y = np.empty_like(x)
+    launch(forward, -(-x.size // BLOCK), x, y)
+    expected = reference(x.astype(np.float64))[:, column].astype(np.float32)
+    assert np.max(np.abs(y - expected) / np.spacing(np.abs(expected))) <= 3
+    assert np.array_equal(y[expected == 0], expected[expected == 0])
+    nan = np.full(3, np.nan, np.float32)
+    launch(forward, 1, nan, y)
+    assert np.isnan(y[:3]).all()
+
+
+def test_dropout_keeps_by_the_words_of_philox():
+    x, y, zeroed = np.ones(300), np.empty(300), np.empty(6, np.uint64)
+    launch(dropout_forward, 3, x, y, zeroed, 5, 2**40 + 7, 2**32 - 20, 3 * 2**30, 4 / 3)
+    counters = range(2**32 - 20, 2**32 + 55)
+    words = [philox(np.uint64(5), np.uint64(2**40 + 7), np.uint64(counter)) for counter in counters]
+    kept = np.array(words, np.int64).reshape(-1) < 3 * 2**30
+    assert np.array_equal(y, np.where(kept, 4 / 3, 0))
+    assert np.array_equal(np.unpackbits(zeroed.view(np.uint8), bitorder="little")[:300], ~kept)
+    launch(dropout_forward, 3, x, y, zeroed, 5, 0, 0, 2**32, 1.0)
+    assert np.array_equal(y, x)
 
 
 def test_exponentials_at_the_ends():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import Generator
-from minidl.kernels import dropout, loss, softmax
+from minidl.kernels import dropout, loss, pointwise, softmax
 from minidl.kernels import launch as launching
 from minidl.kernels.launch import launch
 
@@ -148,15 +148,16 @@ def test_sums_of_losses(cut):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [1, 4, 11, 64])
+@pytest.mark.parametrize("size", [1, 4, 11, 128, 300])
 def test_dropout(size, dtype, cut):
     x, dy = normal(size, dtype=dtype), normal(size, dtype=dtype, seed=1)
-    y, dx, mask, keep = np.empty_like(x), np.empty_like(x), np.empty(size, np.uint8), round(0.75 * 2**32)
-    launch(dropout.dropout_forward, -(-size // 4), x, y, mask, 5, 0, 3, keep, 1 / 0.75)
+    blocks, keep = -(-size // pointwise.BLOCK), round(0.75 * 2**32)
+    y, dx, zeroed = np.empty_like(x), np.empty_like(x), np.empty(2 * blocks, np.uint64)
+    launch(dropout.dropout_forward, blocks, x, y, zeroed, 5, 0, 3, keep, 1 / 0.75)
     generator = Generator(5)
     generator.reserve(3)
     kept = generator.bits(size) < keep
-    np.testing.assert_array_equal(mask, kept)
+    np.testing.assert_array_equal(np.unpackbits(zeroed.view(np.uint8), bitorder="little")[:size], ~kept)
     np.testing.assert_allclose(y, np.where(kept, x / 0.75, 0), **CLOSE[dtype])
-    launch(dropout.dropout_backward, size, mask, dy, dx, 1 / 0.75)
+    launch(pointwise.pass_where, blocks, zeroed, dy, dx, 1 / 0.75)
     np.testing.assert_allclose(dx, np.where(kept, dy / 0.75, 0), **CLOSE[dtype])
