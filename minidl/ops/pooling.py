@@ -10,9 +10,12 @@ from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, images
 from ..kernels.pooling import (
     average_backward,
+    average_backward_apart,
     average_forward,
     max_backward,
+    max_backward_apart,
     max_forward,
+    max_forward_by_twos,
     max_forward_with_places,
 )
 from .geometry import (
@@ -72,23 +75,34 @@ def max_pool2d(
     windows = _windows("max_pool2d", x.shape[-2:], kernel_size, stride, padding, dilation, ceil_mode)
     ndim, x = x.ndim, dense(batched(x))
     (down, down_back), (across, across_back) = (axis(*window) for window in windows)
-    kernel = windows[0][1] * windows[1][1]
+    rows, columns = windows[0][1], windows[1][1]
     y = empty((*x.shape[:2], len(down), len(across)), x.dtype)
-    items, work = len(y) * len(down), y.size * kernel
+    items, work, apart = len(y) * len(down), y.size * rows * columns, all(_side_by_side(*w) for w in windows)
     if not needs[0]:
         launch(max_forward, items, images(x), down, across, images(y), work=work)
         return unbatched(y, ndim), None
-    places = np.empty(images(y).shape, np.uint8 if kernel <= 256 else np.int32)
-    launch(max_forward_with_places, items, images(x), down, across, images(y), places, work=work)
+    places = np.empty(images(y).shape, np.uint8 if rows * columns <= 256 else np.int32)
+    if apart and rows == columns == 2:
+        launch(max_forward_by_twos, items, images(x), images(y), places, work=work)
+    else:
+        launch(max_forward_with_places, items, images(x), down, across, images(y), places, work=work)
     shape, dtype = x.shape, x.dtype
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx, upstream = empty(shape, dtype), images(dense(batched(dy)))
-        arguments = upstream, places, down_back, across_back, images(dx)
-        launch(max_backward, shape[0] * shape[2], *arguments, work=max(dx.size, work))
+        if apart:
+            launch(max_backward_apart, items, upstream, places, rows, columns, images(dx), work=dx.size)
+        else:
+            arguments = upstream, places, down_back, across_back, images(dx)
+            launch(max_backward, shape[0] * shape[2], *arguments, work=max(dx.size, work))
         return unbatched(dx, ndim)
 
     return unbatched(y, ndim), pullback
+
+
+def _side_by_side(size: int, kernel: int, stride: int, padding: int, dilation: int, count: int) -> bool:
+    """Whether the windows of an axis cover it, each pixel once."""
+    return kernel == stride and padding == 0 and dilation == 1 and count * kernel == size
 
 
 @op
@@ -118,7 +132,7 @@ def avg_pool2d(
     if divisor_override is not None:
         down = down._replace(counts=np.full_like(down.counts, divisor_override))
         across = across._replace(counts=np.ones_like(across.counts))
-    return _average(x, down, across)
+    return _average(x, down, across, all(_side_by_side(*window) for window in windows))
 
 
 def _check_divisor(divisor: Any) -> None:
@@ -142,10 +156,11 @@ def adaptive_avg_pool2d(x: np.ndarray, *, output_size: Any) -> Rule:
     if len(size) == 2:
         size = tuple(extent if s is None else s for s, extent in zip(size, x.shape[-2:], strict=True))
     counts: Pair = check_pair("adaptive_avg_pool2d", "output_size", size, 1)
-    return _average(x, *(adaptive_spans(extent, count) for extent, count in zip(x.shape[-2:], counts, strict=True)))
+    down, across = (adaptive_spans(extent, count) for extent, count in zip(x.shape[-2:], counts, strict=True))
+    return _average(x, down, across, x.shape[-2] % counts[0] == 0 == x.shape[-1] % counts[1])
 
 
-def _average(x: np.ndarray, down: Spans, across: Spans) -> Rule:
+def _average(x: np.ndarray, down: Spans, across: Spans, apart: bool) -> Rule:
     ndim, x = x.ndim, dense(batched(x))
     y = empty((*x.shape[:2], len(down.taps), len(across.taps)), x.dtype)
     counts, shape = (down.counts, across.counts), x.shape
@@ -155,8 +170,13 @@ def _average(x: np.ndarray, down: Spans, across: Spans) -> Rule:
     def pullback(dy: np.ndarray) -> np.ndarray:
         upstream = dense(batched(dy))
         dx = empty(shape, upstream.dtype)
-        arguments = images(upstream), down.back, across.back, *counts, images(dx)
-        launch(average_backward, shape[0] * shape[2], *arguments, work=work)
+        if apart:
+            rows, columns = shape[2] // len(down.taps), shape[3] // len(across.taps)
+            arguments = images(upstream), rows, columns, 1 / int(counts[0][0] * counts[1][0]), images(dx)
+            launch(average_backward_apart, shape[0] * len(down.taps), *arguments, work=work)
+        else:
+            arguments = images(upstream), down.back, across.back, *counts, images(dx)
+            launch(average_backward, shape[0] * shape[2], *arguments, work=work)
         return unbatched(dx, ndim)
 
     return unbatched(y, ndim), pullback

@@ -11,7 +11,9 @@ from minidl.kernels.pooling import (
     average_backward,
     average_forward,
     max_backward,
+    max_backward_apart,
     max_forward,
+    max_forward_by_twos,
     max_forward_with_places,
 )
 from minidl.ops import pooling
@@ -70,6 +72,25 @@ def test_max(geometry, dtype, ties):
     for got, wanted in zip((plain, y, places), (expected[0], *expected[:2]), strict=True):
         np.testing.assert_array_equal(got, wanted)
     np.testing.assert_allclose(dx, expected[2], rtol=1e-5, atol=1e-6 if dtype == np.float32 else 1e-14)
+
+
+@every_dtype
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+def test_max_by_twos_and_apart(channels, dtype):
+    x = np.round(numbers(0, 3, 6, 10, channels, dtype=dtype) * 2)
+    x[0, 2, 3] = x[1, 5, 4] = -np.inf
+    x[2, 2:4, 2:4] = -np.inf
+    down, across = table(6, 2, 2, 0, 1), table(10, 2, 2, 0, 1)
+    dy = numbers(1, 3, 3, 5, channels, dtype=dtype)
+    y, places, dx = np.full_like(dy, np.nan), np.full(dy.shape, 255, np.uint8), np.full_like(x, np.nan)
+    launch(max_forward_by_twos, 9, x, y, places)
+    launch(max_backward_apart, 9, dy, places, 2, 2, dx)
+    for got, wanted in zip((y, places, dx), largest(x, dy, down, across), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    x[1, 1, 1], x[1, 3, 2], x[1, 2, 3] = np.nan, np.nan, np.nan
+    launch(max_forward_by_twos, 9, x, y, places)
+    assert np.isnan(y[1, 0, 0]).all() and np.isnan(y[1, 1, 1]).all() and np.isnan(y).sum() == 2 * channels
+    assert (places[1, 0, 0] == 3).all() and (places[1, 1, 1] == 2).all()  # the last NaN
 
 
 def test_max_of_nan_and_of_nothing():

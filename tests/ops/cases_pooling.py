@@ -73,6 +73,8 @@ WAYS = [
     ((2, 13, 11, 3), {"kernel_size": 3, "stride": 1}),
     ((2, 3, 2, 2), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
     ((2, 32, 16, 16), {"kernel_size": 2}),
+    ((2, 19, 6, 9), {"kernel_size": (2, 3)}),  # side by side, and one register of channels and a part of one
+    ((3, 1, 6, 4), {"kernel_size": 2}),
 ]
 CASES = [Case("max_pool2d", (shape,), largest, options) for shape, options in WAYS]
 CASES += [
@@ -96,5 +98,6 @@ CASES += [
         ((2, 5, 6, 6), 3),
         ((1, 1, 1, 1), 2),
         ((4, 32, 16, 16), (1, None)),
+        ((2, 17, 6, 8), (3, 2)),
     ]
 ]
