@@ -6,7 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from .launch import launch
-from .product import Grid, Job, multiply, nothing, panels_of_columns, panels_of_rows, sum_blocks, table
+from .product import (
+    ADD,
+    CHAIN,
+    WRITE,
+    Grid,
+    Job,
+    multiply,
+    nothing,
+    panels_of_columns,
+    panels_of_rows,
+    sum_blocks,
+    table,
+)
 from .simd import ROWS, VECTORS
 from .vectors import REGISTER
 
@@ -59,21 +71,31 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 @lru_cache(1024)
 def _plan(m: int, k: int, n: int, layout: _Layout) -> _Plan:
     panels, blocks = -(-n // layout.width), -(-m // BLOCK)
-    rows = -(-m // blocks)
+    rows, terms = -(-m // blocks), k
     parts = -(-k // TERMS) if blocks * panels < FEW and m < k else 1
-    terms = -(-k // parts)
     if parts > 1:
-        parts, blocks, rows = -(-k // terms), -(-k // terms), m
-        last = Job(m, n, 0, k - (parts - 1) * terms, a_row=layout.a_row, c_row=n)
-        apart = terms * layout.a_step, terms * layout.b_step, m * n
+        terms = -(-k // (parts * CHAIN)) * CHAIN
+        parts = blocks = -(-k // terms)
+        rows, apart = m, (terms * layout.a_step, terms * layout.b_step, m * n)
     else:
         blocks = -(-m // rows)
-        last = Job(m - (blocks - 1) * rows, n, 0, k, a_row=layout.a_row, c_row=n)
         apart = rows * layout.a_row, 0, rows * n
-    jobs = table([last._replace(rows=rows, terms=terms), last])
-    grid = np.array(Grid(blocks, 1, panels, 1, layout.width, *apart, b_panel=layout.b_panel), np.int64)
-    step = np.arange(terms, dtype=np.int64)
-    return _Plan(parts, blocks * panels, (step * layout.a_step, step * layout.b_step, jobs, grid))
+    full = _jobs(rows, terms, n, layout)
+    last = _jobs(m, k - (parts - 1) * terms, n, layout) if parts > 1 else _jobs(m - (blocks - 1) * rows, k, n, layout)
+    grid = Grid(blocks, 1, panels, len(full), layout.width, *apart, b_panel=layout.b_panel)
+    runs = np.arange(terms // CHAIN + 1, dtype=np.int64) * CHAIN
+    tables = runs * layout.a_step, runs * layout.b_step, table([*full, *last]), np.array(grid, np.int64)
+    return _Plan(parts, blocks * panels, tables)
+
+
+def _jobs(rows: int, terms: int, columns: int, layout: _Layout) -> list[Job]:
+    """Runs that are chains, and what is left of the terms."""
+    whole, rest = divmod(terms, CHAIN)
+    job = Job(rows, columns, 0, whole, CHAIN, layout.a_step, layout.b_step, a_row=layout.a_row, c_row=columns)
+    jobs = [job] if whole else []
+    if rest or not whole:
+        jobs.append(job._replace(first=whole, runs=1, run=rest, mode=ADD if whole else WRITE))
+    return jobs
 
 
 def _right(y: np.ndarray, width: int, uses: int) -> tuple[np.ndarray, int, int]:
@@ -87,5 +109,5 @@ def _right(y: np.ndarray, width: int, uses: int) -> tuple[np.ndarray, int, int]:
         lanes = REGISTER // y.itemsize
         launch(panels_of_columns, len(copy), np.ascontiguousarray(y.T), copy, n, lanes, work=copy.size)
     else:
-        launch(panels_of_rows, len(copy), y, copy, work=copy.size)
+        launch(panels_of_rows, len(copy), y.reshape(k, 1, n), copy, len(copy), work=copy.size)
     return copy.reshape(-1), width, k * width

@@ -5,24 +5,28 @@ Where a row begins in each operand is a start plus a stride for each of the thre
 of steps say. Jobs are run for every block (of rows, of images, of terms), group (of channels) and panel (of columns).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from .launch import kernel
-from .simd import ROWS, tile, turn
+from .launch import Kernel, kernel
+from .simd import ROWS, make_tile, turn
 
 CHAIN = 256  # terms summed in a register before they are added up: longer chains round worse
 
 
 class Job(NamedTuple):
-    """A grid of rows of `columns` columns that sum over the same steps; starts and strides count elements."""
+    """A grid of rows of `columns` columns that sum over the same terms; starts and strides count elements."""
 
     rows: int
     columns: int
-    first: int  # of the steps
-    terms: int
+    first: int  # of the runs
+    runs: int
+    run: int  # terms of a run
+    a_step: int = 0
+    b_step: int = 0
     a: int = 0
     a_row: int = 0
     b: int = 0
@@ -35,8 +39,8 @@ class Job(NamedTuple):
     inner: int = 1
     a_inner: int = 0
     c_inner: int = 0
-    mode: int = 0  # WRITE, ADD or SUM_OUTER
     left: int = 0  # the first column; the right operand is read from where column 0 would lie
+    mode: int = 0  # WRITE, ADD or SUM_OUTER
 
 
 WRITE, ADD, SUM_OUTER = (
@@ -60,6 +64,7 @@ class Grid(NamedTuple):
     a_group: int = 0
     b_group: int = 0
     c_group: int = 0
+    a_panel: int = 0
     b_panel: int = 0
 
 
@@ -76,65 +81,66 @@ def table(jobs: list[Job]) -> np.ndarray:
     return np.array(jobs, np.int64).reshape(len(jobs), len(Job._fields))
 
 
-@njit
-def _run(job, columns, a, b, bias, c, a_steps, b_steps, at):
-    """One job, for the columns of one panel."""
-    rows, first, count, a_row, c_row = job[0], job[2], job[3], job[5], job[8]
-    outer, a_outer, b_outer, c_outer = job[9], job[10], job[11], job[12]
-    inner, a_inner, c_inner, mode = job[13], job[14], job[15], job[16]
-    a_at, b_at, c_at, column = at[0] + job[4], at[1] + job[6], at[2] + job[7], at[3]
-    tiles = (rows + ROWS - 1) // ROWS
-    for step in range(first, first + max(count, 1), CHAIN):
-        n = min(CHAIN, first + count - step)
-        for i in range(outer):
-            add = step > first or mode == ADD or (mode == SUM_OUTER and i > 0)
-            biased = not add and len(bias) > 0
-            base = bias if biased else c
-            for j in range(inner):
-                left, to, right = a_at + i * a_outer + j * a_inner, c_at + i * c_outer + j * c_inner, b_at + i * b_outer
-                for t in range(tiles):  # of nearly equal heights
-                    r = rows * t // tiles
-                    height, at, here = rows * (t + 1) // tiles - r, left + r * a_row, to + r * c_row
-                    under, apart = column if biased else here, 0 if biased else c_row
-                    add = add or biased
-                    tile(
-                        height,
-                        columns,
-                        a,
-                        at,
-                        a_row,
-                        a_steps,
-                        b,
-                        right,
-                        b_steps,
-                        step,
-                        n,
-                        c,
-                        here,
-                        c_row,
-                        base,
-                        under,
-                        apart,
-                        add,
-                    )
+def _worker(tile: Callable[..., None]) -> Callable[..., None]:
+    """Run one job for one block, group and panel, whose places in a, b, c and the bias are `at`."""
+
+    @njit
+    def work(job, columns, a, b, bias, c, a_runs, b_runs, at):
+        rows, first, runs, run = job[0], job[2], job[3], job[4]
+        outer, inner, mode, c_row, column = job[12], job[16], job[20], job[11], at[3]
+        tiles, together = (rows + ROWS - 1) // ROWS, max(1, CHAIN // max(run, 1))
+        for i in range(first, first + max(runs, 1), together):
+            terms = i, min(together, first + runs - i), run
+            for o in range(outer):
+                add = i > first or mode == ADD or (mode == SUM_OUTER and o > 0)
+                biased = not add and len(bias) > 0
+                base, add = bias if biased else c, add or biased
+                right = at[1] + job[9] + o * job[14], job[6]
+                for j in range(inner):
+                    left = at[0] + job[7] + o * job[13] + j * job[17]
+                    to = at[2] + job[10] + o * job[15] + j * job[18]
+                    for t in range(tiles):  # of nearly equal heights
+                        r = rows * t // tiles
+                        size, from_ = (rows * (t + 1) // tiles - r, columns), (left + r * job[8], job[8], job[5])
+                        here = to + r * c_row, c_row
+                        under = (column, 0) if biased else here
+                        tile(size, a, from_, b, right, a_runs, b_runs, terms, c, here, base, under, add)
+
+    return work
 
 
-@kernel
-def multiply(a, b, bias, c, a_steps, b_steps, jobs, grid, low, high):
-    """c = a @ b by the jobs, for the items (block, group, panel); `bias`, if it is not empty, is added to every row."""
-    groups, panels, many, width = grid[1], grid[2], grid[3], grid[4]
-    for item in range(low, high):
-        panel, group, block = item % panels, item // panels % groups, item // (panels * groups)
-        from_, to = (0, many) if block < grid[0] - 1 else (many, len(jobs))
-        a_at, b_at = block * grid[5] + group * grid[8], block * grid[6] + group * grid[9] + panel * grid[11]
-        column = group * grid[10] + panel * width
-        c_at = block * grid[7] + column
-        for j in range(from_, to):
-            left = max(jobs[j, 17] - panel * width, 0)
-            columns = min(width, jobs[j, 17] + jobs[j, 1] - panel * width) - left
-            if columns > 0:
-                at = a_at, b_at + left, c_at + left, column + left
-                _run(jobs[j], columns, a, b, bias, c, a_steps, b_steps, at)
+def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
+    """The kernel that runs jobs by one sort of tile."""
+    work = _worker(tile)
+
+    def multiply(a, b, bias, c, a_runs, b_runs, jobs, grid, low, high):
+        groups, panels, many, width = grid[1], grid[2], grid[3], grid[4]
+        for item in range(low, high):
+            panel, group, block = item % panels, item // panels % groups, item // (panels * groups)
+            from_, to = (0, many) if block < grid[0] - 1 else (many, len(jobs))
+            a_at = block * grid[5] + group * grid[8] + panel * grid[11]
+            b_at = block * grid[6] + group * grid[9] + panel * grid[12]
+            column = group * grid[10] + panel * width
+            c_at = block * grid[7] + column
+            for j in range(from_, to):
+                left = max(jobs[j, 19] - panel * width, 0)
+                columns = min(width, jobs[j, 19] + jobs[j, 1] - panel * width) - left
+                if columns > 0:
+                    at = a_at, b_at + left, c_at + left, column + left
+                    work(jobs[j], columns, a, b, bias, c, a_runs, b_runs, at)
+
+    multiply.__name__, multiply.__doc__ = name, says
+    return kernel(multiply)
+
+
+multiply = _kernel(
+    "multiply",
+    make_tile(by_column=False),
+    "c = a @ b by the jobs, for the items (block, group, panel); `bias`, if it is not empty, is added to every row.",
+)
+multiply_columns = _kernel(
+    "multiply_columns", make_tile(by_column=True), "The same with each column of a times the same one of b alone."
+)
 
 
 @kernel
@@ -150,15 +156,17 @@ def sum_blocks(partial, out, low, high):
 
 
 @kernel
-def panels_of_rows(x, y, low, high):
-    """y[p, k, j] = x[k, p * width + j]: panels of columns, one after the other; the last one's rest is left alone."""
-    width = y.shape[2]
-    for p in range(low, high):
-        left, right = p * width, min(x.shape[1], (p + 1) * width)
-        for k in range(len(x)):
-            row, out = x[k, left:right], y[p, k]
-            for j in range(len(row)):
-                out[j] = row[j]
+def panels_of_rows(x, y, panels: int, low, high):
+    """y[(g, p), (t, k), j] = x[(g, k), t, p * width + j]: panels of columns; the last one's rest is left alone."""
+    width, terms = y.shape[2], y.shape[1] // x.shape[1]
+    for item in range(low, high):
+        group, p = item // panels, item % panels
+        left, right = p * width, min(x.shape[2], (p + 1) * width)
+        for k in range(terms):
+            for t in range(x.shape[1]):
+                row, out = x[group * terms + k, t, left:right], y[item, t * terms + k]
+                for j in range(len(row)):
+                    out[j] = row[j]
 
 
 @kernel

@@ -2,10 +2,11 @@
 
 For r < rows and every column j, c[r, j] = base[r, j] + sum over k of a[r, k] * b[k, j], by fused multiply-adds in the
 order of k: one element of `a`, spread over a register, times a row of `b`. So the bits do not depend on how wide the
-registers are. Operands are read where they lie, through tables of offsets; the columns beyond the last are masked,
-never touched.
+registers are. Operands are read where they lie: terms come in runs with a stride, whose starts are in tables. Columns
+beyond the last are masked, never touched.
 """
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -22,165 +23,168 @@ ROWS = 12 if REGISTER == 64 else 6
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 
 
-@intrinsic
-def _tile(
-    typing,
-    rows,
-    columns,
-    a,
-    a_start,
-    a_row,
-    a_steps,
-    b,
-    b_start,
-    b_steps,
-    first,
-    count,
-    c,
-    c_start,
-    c_row,
-    base,
-    base_start,
-    base_row,
-    add,
-):
-    whole = types.intp
-    signature = types.void(
-        *(whole, whole, a, whole, whole, a_steps, b, whole, b_steps, whole, whole),
-        *(c, whole, whole, base, whole, whole, types.boolean),
-    )
+def make_tile(by_column: bool) -> Callable[..., None]:
+    """tile((rows, columns), a, (start, row, step), b, (start, step), a_runs, b_runs, (first, runs, run),
+    c, (start, row), base, (start, row), add):
 
-    def codegen(context, builder, signature, arguments):
-        _Tile(context, builder, signature.args, arguments).build()
-        return context.get_dummy_value()
+    c[start + r * row + j] = base[start + r * row + j] + sum over `runs` runs i from `first` on, and t < run, of
+    a[start + a_runs[i] + t * step + r * row] * b[start + b_runs[i] + t * step + j],
+    for r < rows <= ROWS and j < columns, of which there are at most VECTORS registers; without `add`, base is not read.
+    With `by_column`, a[... + j] is multiplied instead: each column is a sum of its own. All are flat arrays of one
+    dtype; starts, strides and runs count elements; `base` may be `c` itself.
+    """
+    if config.DISABLE_JIT:
+        return _plain_tile(by_column)
 
-    return signature, codegen
+    @intrinsic
+    def tile(typing, size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, add):
+        signature = types.void(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, types.boolean)
+
+        def codegen(context, builder, signature, arguments):
+            _Tile(context, builder, signature.args, arguments, by_column).build()
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
 
 
-def _plain_tile(
-    rows,
-    columns,
-    a,
-    a_start,
-    a_row,
-    a_steps,
-    b,
-    b_start,
-    b_steps,
-    first,
-    count,
-    c,
-    c_start,
-    c_row,
-    base,
-    base_start,
-    base_row,
-    add,
-):
-    for r in range(rows):
-        part = np.zeros(columns, c.dtype)
-        for k in range(first, first + count):
-            start = b_start + b_steps[k]
-            part += a[a_start + r * a_row + a_steps[k]] * b[start : start + columns]
-        at, under = c_start + r * c_row, base_start + r * base_row
-        c[at : at + columns] = base[under : under + columns] + part if add else part
+def _plain_tile(by_column: bool) -> Callable[..., None]:
+    def tile(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, add):
+        (rows, columns), (a_start, a_row, a_step), (b_start, b_step), (first, runs, run) = size, a_at, b_at, terms
+        for r in range(rows):
+            part = np.zeros(columns, c.dtype)
+            for i in range(first, first + runs):
+                for t in range(run):
+                    left, right = a_start + a_runs[i] + t * a_step + r * a_row, b_start + b_runs[i] + t * b_step
+                    part += a[left : left + (columns if by_column else 1)] * b[right : right + columns]
+            at, under = c_at[0] + r * c_at[1], base_at[0] + r * base_at[1]
+            c[at : at + columns] = base[under : under + columns] + part if add else part
 
-
-# tile(rows, columns, a, a_start, a_row, a_steps, b, b_start, b_steps, first, count,
-#      c, c_start, c_row, base, base_start, base_row, add): with `add`, `base` is added to the sums.
-#
-# c[c_start + r * c_row + j] = base[base_start + r * base_row + j] + sum over `count` steps k from `first` on of
-# a[a_start + r * a_row + a_steps[k]] * b[b_start + b_steps[k] + j], for r < rows <= ROWS and j < columns, of which
-# there are at most VECTORS registers. All are flat arrays of one dtype; starts, strides and steps count elements;
-# `base` may be `c` itself.
-tile: Any = _plain_tile if config.DISABLE_JIT else _tile
+    return tile
 
 
 class _Tile(Vectors):
     """Writes the tiles of every height into the function that calls them, and a switch between them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any):
-        super().__init__(context, builder, kinds[2].dtype)
-        self.rows, self.columns, a, a_start, self.a_row, a_steps, b, b_start, b_steps = arguments[:9]
-        self.first, self.count, c, c_start, self.c_row, base, base_start, self.base_row, self.add = arguments[9:]
-        self.a, self.b = self.address(kinds[2], a, a_start), self.address(kinds[6], b, b_start)
-        self.a_steps, self.b_steps = self.address(kinds[5], a_steps), self.address(kinds[8], b_steps)
-        self.c, self.base = self.address(kinds[11], c, c_start), self.address(kinds[14], base, base_start)
+    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, by_column: bool):
+        super().__init__(context, builder, kinds[1].dtype)
+        self.by_column = by_column
+        size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, self.add = arguments
+        (self.rows, self.columns), (a_start, self.a_row, a_step), (b_start, b_step) = map(
+            self._parts, (size, a_at, b_at)
+        )
+        (self.first, self.runs, self.run), (c_start, self.c_row) = map(self._parts, (terms, c_at))
+        base_start, self.base_row = self._parts(base_at)
+        self.a, self.b = self.address(kinds[1], a, a_start), self.address(kinds[3], b, b_start)
+        self.a_step, self.b_step = self.bytes(a_step), self.bytes(b_step)
+        self.a_runs, self.b_runs = self.address(kinds[5], a_runs), self.address(kinds[6], b_runs)
+        self.c, self.base = self.address(kinds[8], c, c_start), self.address(kinds[10], base, base_start)
+
+    def _parts(self, numbers: Any) -> list[Any]:
+        """The members of a tuple."""
+        return [self.builder.extract_value(numbers, i) for i in range(len(numbers.type))]
 
     def build(self) -> None:
-        """One tile for each height and number of registers."""
+        """One tile for each height and number of registers; where a mask costs, one without it for all columns."""
         builder, row = self.builder, self.bytes(self.a_row)
         self.rows_apart = [builder.mul(row, ir.Constant(INT64, m)) for m in range(_GROUP + 1)]
         after = builder.append_basic_block("tiled")
-        one = builder.icmp_signed("<=", self.columns, ir.Constant(INT64, self.lanes))
-        with builder.if_else(one) as parts:
-            for vectors, part in zip((1, VECTORS), parts, strict=True):
-                with part:
-                    self._switch(vectors)
+        for vectors in range(1, VECTORS + 1):
+            limit = ir.Constant(INT64, vectors * self.lanes)
+            if REGISTER < 64:
+                with builder.if_then(builder.icmp_signed("==", self.columns, limit)):
+                    self._switch([None] * vectors)
+                    builder.branch(after)
+            with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
+                self._switch([self.mask(self.columns, j * self.lanes) for j in range(vectors)])
+                builder.branch(after)
         builder.branch(after)
         builder.position_at_end(after)
 
-    def _switch(self, vectors: int) -> None:
+    def _switch(self, masks: list[Any]) -> None:
         builder = self.builder
-        masks = [self.mask(self.columns, j * self.lanes) for j in range(vectors)]
         after, default = builder.append_basic_block("after"), builder.append_basic_block("default")
         switch = builder.switch(self.rows, default)
         for rows in range(1, ROWS + 1):
             block = builder.append_basic_block(f"rows_{rows}")
             switch.add_case(ir.Constant(INT64, rows), block)
             builder.position_at_end(block)
-            self._tile(rows, masks)
+            self._finish(self._sums(rows, masks), masks)
             builder.branch(after)
         builder.position_at_end(default)
         builder.branch(after)
         builder.position_at_end(after)
 
-    def _tile(self, rows: int, masks: list[Any]) -> None:
-        """The loop over k with the sums in registers, then the stores."""
-        builder, end = self.builder, self.builder.add(self.first, self.count)
-        before, loop, after = builder.block, builder.append_basic_block("steps"), builder.append_basic_block("sums")
-        builder.cbranch(builder.icmp_signed(">", self.count, ir.Constant(INT64, 0)), loop, after)
-        builder.position_at_end(loop)
-        k = builder.phi(INT64)
-        k.add_incoming(self.first, before)
-        sums = [[builder.phi(self.vector) for _ in masks] for _ in range(rows)]
-        results = self._multiply_add(k, sums, masks)
-        following = builder.add(k, ir.Constant(INT64, 1))
-        k.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+    def _sums(self, rows: int, masks: list[Any]) -> list[list[Any]]:
+        """The loops over runs and over the terms of a run, with the sums in registers."""
+        builder, zero, one = self.builder, ir.Constant(INT64, 0), ir.Constant(INT64, 1)
+        before, end = builder.block, builder.add(self.first, self.runs)
+        outer, inner = builder.append_basic_block("run"), builder.append_basic_block("term")
+        latch, after = builder.append_basic_block("next_run"), builder.append_basic_block("sums")
+        some = builder.and_(*(builder.icmp_signed(">", n, zero) for n in (self.runs, self.run)))
+        builder.cbranch(some, outer, after)
+        phis = {}
+        for block in (outer, inner, after):
+            builder.position_at_end(block)
+            phis[block] = [[builder.phi(self.vector) for _ in masks] for _ in range(rows)]
+        builder.position_at_end(outer)
+        i = builder.phi(INT64)
+        starts = [builder.add(at, self._run(table, i)) for at, table in ((self.a, self.a_runs), (self.b, self.b_runs))]
+        builder.branch(inner)
+        builder.position_at_end(inner)
+        t, a, b = (builder.phi(INT64) for _ in range(3))
+        results = self._multiply_add(a, b, phis[inner], masks)
+        following = [builder.add(t, one), builder.add(a, self.a_step), builder.add(b, self.b_step)]
+        builder.cbranch(builder.icmp_signed("<", following[0], self.run), inner, latch)
+        builder.position_at_end(latch)
+        next_run = builder.add(i, one)
+        builder.cbranch(builder.icmp_signed("<", next_run, end), outer, after)
         builder.position_at_end(after)
-        done = [[builder.phi(self.vector) for _ in masks] for _ in range(rows)]
-        for phi, result, last in zip(*map(chain.from_iterable, (sums, results, done)), strict=True):
-            phi.add_incoming(self.zero, before)
-            phi.add_incoming(result, loop)
-            last.add_incoming(self.zero, before)
-            last.add_incoming(result, loop)
-        self._finish(done, masks)
+        i.add_incoming(self.first, before)
+        i.add_incoming(next_run, latch)
+        for phi, start, step in zip((t, a, b), (zero, *starts), following, strict=True):
+            phi.add_incoming(start, outer)
+            phi.add_incoming(step, inner)
+        for here, within, done, result in zip(
+            *map(chain.from_iterable, (phis[outer], phis[inner], phis[after], results)), strict=True
+        ):
+            here.add_incoming(self.zero, before)
+            here.add_incoming(result, latch)
+            within.add_incoming(here, outer)
+            within.add_incoming(result, inner)
+            done.add_incoming(self.zero, before)
+            done.add_incoming(result, latch)
+        return phis[after]
 
-    def _step(self, table: Any, k: Any) -> Any:
-        """The offset of step k, in bytes."""
-        address = self.builder.add(table, self.builder.shl(k, ir.Constant(INT64, 3)))
+    def _run(self, table: Any, i: Any) -> Any:
+        """Where run i starts, in bytes."""
+        address = self.builder.add(table, self.builder.shl(i, ir.Constant(INT64, 3)))
         return self.bytes(self.builder.load(self.builder.inttoptr(address, INT64.as_pointer())))
 
-    def _left(self, k: Any, rows: int) -> list[Any]:
-        """The elements a[r, k], each in every lane of a register."""
-        builder, byte = self.builder, ir.IntType(8).as_pointer()
-        base = builder.inttoptr(builder.add(self.a, self._step(self.a_steps, k)), byte)
-        spread = []
+    def _left(self, start: Any, rows: int, masks: list[Any]) -> list[list[Any]]:
+        """The elements a[r], each in every lane of a register, or the registers a[r, j]."""
+        builder, base, left = self.builder, start, []
         for r in range(rows):
             if r and r % _GROUP == 0:
-                base = builder.gep(base, [self.rows_apart[_GROUP]])
-            pointer = builder.gep(base, [self.rows_apart[r % _GROUP]]) if r % _GROUP else base
-            spread.append(self.spread(builder.load(builder.bitcast(pointer, self.scalar.as_pointer()))))
-        return spread
+                base = builder.add(base, self.rows_apart[_GROUP])
+            place = builder.add(base, self.rows_apart[r % _GROUP]) if r % _GROUP else base
+            if self.by_column:
+                left.append(self._row(place, masks))
+            else:
+                element = builder.load(builder.inttoptr(place, self.scalar.as_pointer()))
+                left.append([self.spread(element)] * len(masks))
+        return left
 
-    def _multiply_add(self, k: Any, sums: list[list[Any]], masks: list[Any]) -> list[list[Any]]:
-        start = self.builder.add(self.b, self._step(self.b_steps, k))
+    def _row(self, start: Any, masks: list[Any]) -> list[Any]:
         places = [self.builder.add(start, ir.Constant(INT64, REGISTER * j)) for j in range(len(masks))]
-        right = [self.load(place, mask) for place, mask in zip(places, masks, strict=True)]
+        return [self.load(place, mask) for place, mask in zip(places, masks, strict=True)]
+
+    def _multiply_add(self, a: Any, b: Any, sums: list[list[Any]], masks: list[Any]) -> list[list[Any]]:
+        right = self._row(b, masks)
         return [
-            [self.call("fma", self.vector, [left, r, s]) for r, s in zip(right, row_sums, strict=True)]
-            for left, row_sums in zip(self._left(k, len(sums)), sums, strict=True)
+            [self.call("fma", self.vector, list(terms)) for terms in zip(left, right, row_sums, strict=True)]
+            for left, row_sums in zip(self._left(a, len(sums), masks), sums, strict=True)
         ]
 
     def _finish(self, results: list[list[Any]], masks: list[Any]) -> None:

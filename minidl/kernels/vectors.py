@@ -24,7 +24,7 @@ REGISTER = register_bytes()
 
 
 class Vectors:
-    """Builds vector code for arrays of one dtype, of a register's lanes or as many as asked, in the calling function."""
+    """Builds vector code for arrays of one dtype, of a register's lanes or as many as asked, in its caller."""
 
     def __init__(self, context: Any, builder: Any, dtype: Any, lanes: int = 0):
         self.context, self.builder = context, builder

@@ -7,15 +7,16 @@ import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import Pair, Sizes, check_pair, check_whole
-from ..kernels.convolution import depthwise, depthwise_weight
+from ..kernels.convolution import sum_columns
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat, images, rows, zeros_like
-from ..kernels.product import multiply, nothing, panels_of_columns, sum_blocks
+from ..kernels.layout import dense, empty, flat, images, rows
+from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows, sum_blocks
 from ..kernels.simd import VECTORS
 from ..kernels.vectors import REGISTER
+from .correlation import correlating
 from .geometry import Axis, axis, batched, check_images, count_windows, unbatched
 from .linear import sum_rows
-from .windows import Extents, Plan, correlating, runs, sliding
+from .windows import Extents, Layout, Plan, Run, runs, sliding
 
 Rule = tuple[np.ndarray, Pullback]
 
@@ -55,6 +56,11 @@ class Geometry(NamedTuple):
     def width(self) -> int:
         """Columns of a panel."""
         return VECTORS * REGISTER // self.itemsize
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the channels of all places in a row of the window fit one register."""
+        return self.groups == 1 and self.window[1] * self.channels <= self.width // VECTORS
 
     @property
     def work(self) -> int:
@@ -156,93 +162,122 @@ def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) ->
 
 
 @lru_cache(512)
-def _forward_plan(g: Geometry) -> Plan:
-    down, across = (runs(table.taps, 1) for table in g.axes)
-    inputs, outputs = g.channels // g.groups, g.outputs // g.groups
-    panel = g.window[0] * g.window[1] * inputs * g.width
-    strides = (inputs * g.width, g.width, -(-outputs // g.width) * panel, panel)
-    return sliding(down, across, g.source, g.target, g.images, g.groups, g.window[1], strides, g.width, g.itemsize)
+def _forward_plan(g: Geometry, by_column: bool = False) -> Plan:
+    axes = tuple(runs(table.taps, 1) for table in g.axes)
+    places, inputs, panels = g.window[0] * g.window[1], g.channels // g.groups, -(-g.outputs // (g.groups * g.width))
+    panel = places * inputs * g.width
+    layout = Layout(inputs * g.width, g.width, panels * panel, panel, g.width)
+    if by_column:
+        layout = Layout(g.outputs, 0, 0, g.width, g.width)
+    return sliding(axes, g.source, g.target, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
 
 
 @lru_cache(512)
-def _input_plan(g: Geometry) -> Plan:
-    down, across = (runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
-    inputs, outputs = g.channels // g.groups, g.outputs // g.groups
-    row = g.window[0] * g.window[1] * inputs
-    strides = (inputs, row, outputs * row, g.width)
-    return sliding(down, across, g.target, g.source, g.images, g.groups, g.window[1], strides, g.width, g.itemsize)
+def _input_plan(g: Geometry, by_column: bool = False) -> Plan:
+    axes = tuple(runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
+    places, outputs, panels = g.window[0] * g.window[1], g.outputs // g.groups, -(-g.channels // (g.groups * g.width))
+    panel = places * outputs * g.width
+    layout = Layout(outputs * g.width, g.width, panels * panel, panel, g.width)
+    if by_column:
+        layout = Layout(g.outputs, 0, 0, g.width, g.width)
+    return sliding(axes, g.target, g.source, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
 
 
 @lru_cache(512)
-def _weight_plan(g: Geometry) -> Plan:
-    down, across = (runs(table.taps, 1) for table in g.axes)
-    return correlating(down, across, g.source, g.target, g.images, g.groups, g.window, g.width)
+def _columns_plan(g: Geometry) -> Plan:
+    """Of sums over rows of the window alone: the places in a row are columns, at every output pixel of an input row."""
+    down, across = runs(g.axes[0].back, g.down[2]), Run(0, 1, g.target.width, (0,), (0,), 1)
+    columns = g.window[1] * g.channels
+    layout, target = (
+        Layout(columns, g.window[0] * columns, 0, g.width, g.width),
+        Extents(g.down[0], g.across[5], columns),
+    )
+    return sliding((down, [across]), g.target, target, g.images, 1, 1, layout, itemsize=g.itemsize)
 
 
-def _run(g: Geometry, plan: Plan, a: np.ndarray, b: np.ndarray, bias: np.ndarray, c: np.ndarray) -> None:
-    tables = plan.a_steps, plan.b_steps, plan.jobs, plan.grid
-    launch(multiply, plan.items, a, b, bias, c, *tables, work=g.work)
+@lru_cache(512)
+def _weight_plan(g: Geometry, by_column: bool = False) -> Plan:
+    axes = tuple(runs(table.taps, 1) for table in g.axes)
+    turned = by_column or g.narrow
+    return correlating(axes, g.source, g.target, g.images, g.groups, g.window, g.width, turned, by_column)
+
+
+def _run(
+    g: Geometry, plan: Plan, a: np.ndarray, b: np.ndarray, bias: np.ndarray, c: np.ndarray, by_column: bool = False
+) -> None:
+    tables = plan.a_runs, plan.b_runs, plan.jobs, plan.grid
+    launch(multiply_columns if by_column else multiply, plan.items, a, b, bias, c, *tables, work=g.work)
 
 
 def _grouped(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
     """Channels of each group are summed over."""
-    none = nothing(x.dtype)
-
-    def pull(dy: np.ndarray) -> tuple:
-        dx = dweight = None
-        if needs[0]:
-            dx = empty(x.shape, dy.dtype)
-            _run(g, _input_plan(g), flat(dy), flat(weight), none, flat(dx))
-        if needs[1]:
-            dweight = _weight_gradient(g, x, dy, weight)
-        return dx, dweight
-
+    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     outputs, terms = g.outputs // g.groups, weight.size // g.outputs
     panels = np.empty((g.groups * -(-outputs // g.width), terms, g.width), x.dtype)
     matrix = images(weight).reshape(g.outputs, terms)
     launch(panels_of_columns, len(panels), matrix, panels, outputs, REGISTER // x.itemsize, work=weight.size)
-    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     _run(g, _forward_plan(g), flat(x), panels.reshape(-1), bias, flat(y))
+
+    def pull(dy: np.ndarray) -> tuple:
+        gradient = (_narrow_input_gradient if g.narrow else _input_gradient)(g, dy, weight) if needs[0] else None
+        return gradient, _weight_gradient(g, x, dy) if needs[1] else None
+
     return y, pull
 
 
-def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Partial sums over blocks of images, which are then summed in order."""
-    plan, dweight = _weight_plan(g), empty(weight.shape, x.dtype)
-    if plan.covered and plan.grid[0] == 1:
-        _run(g, plan, flat(dy), flat(x), nothing(x.dtype), flat(dweight))
-        return dweight
-    partial = (np.empty if plan.covered else np.zeros)((plan.grid[0], weight.size), x.dtype)
-    _run(g, plan, flat(dy), flat(x), nothing(x.dtype), partial.reshape(-1))
-    launch(sum_blocks, weight.size, partial, flat(dweight), work=partial.size)
-    return dweight
+def _input_gradient(g: Geometry, dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    dx = empty((g.images, g.channels, *g.source[:2]), dy.dtype)
+    inputs, places = g.channels // g.groups, g.window[0] * g.window[1]
+    each = -(-inputs // g.width)
+    panels = np.empty((g.groups * each, places * (g.outputs // g.groups), g.width), dy.dtype)
+    launch(
+        panels_of_rows, len(panels), images(weight).reshape(g.outputs, places, inputs), panels, each, work=panels.size
+    )
+    _run(g, _input_plan(g), flat(dy), panels.reshape(-1), nothing(dy.dtype), flat(dx))
+    return dx
+
+
+def _narrow_input_gradient(g: Geometry, dy: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """For few channels: a register holds those of all places in a row of the window, which are then added up."""
+    dx = empty((g.images, g.channels, *g.source[:2]), dy.dtype)
+    columns = np.empty((g.images * g.source.height, g.target.width, g.window[1] * g.channels), dy.dtype)
+    _run(g, _columns_plan(g), flat(dy), flat(weight), nothing(dy.dtype), columns.reshape(-1))
+    by_row = images(dx).reshape(len(columns), g.source.width, g.channels)
+    launch(sum_columns, len(columns), columns, g.axes[1].back, by_row, work=columns.size)
+    return dx
+
+
+def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool = False) -> np.ndarray:
+    """Sums over blocks of images, which are then added in order."""
+    plan, turned = _weight_plan(g, by_column), by_column or g.narrow
+    size = g.outputs * (1 if by_column else g.channels // g.groups) * g.window[0] * g.window[1]
+    partial = (np.empty if plan.covered else np.zeros)((plan.grid[0], size), x.dtype)
+    operands = (flat(x), flat(dy)) if turned else (flat(dy), flat(x))
+    _run(g, plan, *operands, nothing(x.dtype), partial.reshape(-1), by_column)
+    total = partial[0]
+    if len(partial) > 1:
+        total = np.empty(size, x.dtype)
+        launch(sum_blocks, size, partial, total, work=partial.size)
+    if turned:
+        total = np.ascontiguousarray(total.reshape(-1, g.outputs).T)
+    return total.reshape(g.outputs, *g.window, -1).transpose(0, 3, 1, 2)
 
 
 def _depthwise(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
-    """Every group is one channel, seen by one output or more: no sums over channels, so no matrices."""
-    groups, each = g.groups, len(weight) // g.groups
+    """Every group is one channel, seen by one output or more: each column is a sum of its own."""
+    each = g.outputs // g.groups
+    alone = g._replace(channels=g.outputs, groups=1)
     repeated = x if each == 1 else dense(np.repeat(x, each, 1))
-    kernel = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
-    n, channels = repeated.shape[:2]
-    y = empty((n, channels, *g.target[:2]), x.dtype)
-    work = y.size * kernel.size // channels
-    (down, down_back), (across, across_back) = g.axes
-    launch(depthwise, n * len(down), images(repeated), kernel, down, across, images(y), work=work)
-    if len(bias):
-        y += bias[:, None, None]
+    kernel = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0)).reshape(-1)
+    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
+    _run(alone, _forward_plan(alone, True), flat(repeated), kernel, bias, flat(y), True)
 
     def pull(dy: np.ndarray) -> tuple:
-        dx = dweight = None
+        dx = None
         if needs[0]:
-            dx = zeros_like(repeated)
-            items = n * len(down_back)
-            launch(depthwise, items, images(dy), kernel, down_back, across_back, images(dx), work=work)
-            dx = dx if each == 1 else dx.reshape(n, groups, each, *dx.shape[2:]).sum(2)
-        if needs[1]:
-            partial = np.empty((n * len(down), *kernel.shape), x.dtype)
-            arguments = images(repeated), images(dy), down, across, partial
-            launch(depthwise_weight, len(partial), *arguments, work=work)
-            dweight = sum_rows(partial.reshape(len(partial), -1)).reshape(kernel.shape).transpose(2, 0, 1)[:, None]
-        return dx, dweight
+            dx = empty(repeated.shape, x.dtype)
+            _run(alone, _input_plan(alone, True), flat(dy), kernel, nothing(x.dtype), flat(dx), True)
+            dx = dx if each == 1 else dx.reshape(g.images, g.groups, each, *dx.shape[2:]).sum(2)
+        return dx, _weight_gradient(alone, repeated, dy, True) if needs[1] else None
 
     return y, pull

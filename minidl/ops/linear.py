@@ -4,6 +4,7 @@ import numpy as np
 
 from ..autograd import Pullback, op
 from ..kernels.launch import launch
+from ..kernels.layout import dense
 from ..kernels.matmul import matmul as product
 from ..kernels.reduce import BLOCK_ROWS, column_sums, merge_columns
 from .checks import check_broadcast, check_float
@@ -86,9 +87,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, *,
         raise ValueError(f"linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
     shape, outputs = x.shape, weight.shape[0]
     matrix = x.reshape(-1, shape[-1]) if x.ndim != 2 else x
-    y = product(matrix, weight.T)
-    if bias is not None:
-        y += bias
+    y = product(matrix, weight.T, bias=bias if bias is None else dense(bias))
 
     def pullback(dy: np.ndarray) -> tuple:
         gradient = np.ascontiguousarray(dy).reshape(-1, outputs)

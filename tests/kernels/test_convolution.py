@@ -1,4 +1,4 @@
-"""Runs of windows and depthwise convolution against plain loops; the same bits for any chunks; no idle work."""
+"""Where windows lie, against plain loops; the same bits for any chunks and batches; no work that nobody needs."""
 
 import numpy as np
 import pytest
@@ -6,23 +6,14 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.kernels import launch as launching
-from minidl.kernels.convolution import depthwise, depthwise_weight
+from minidl.kernels.convolution import sum_columns
 from minidl.kernels.launch import launch
 from minidl.kernels.layout import dense
+from minidl.kernels.product import CHAIN
 from minidl.ops import convolution
 from minidl.ops.geometry import axis, count_windows
-from minidl.ops.windows import runs
+from minidl.ops.windows import Steps, runs
 
-# size, kernel, stride, padding, dilation, of the rows and of the columns
-GEOMETRIES = [
-    ((5, 3, 1, 0, 1), (7, 3, 1, 0, 1)),
-    ((5, 3, 1, 1, 1), (4, 2, 2, 1, 1)),
-    ((7, 2, 3, 4, 2), (5, 3, 1, 2, 2)),
-    ((1, 1, 1, 0, 1), (1, 1, 1, 0, 1)),
-    ((3, 3, 1, 0, 1), (2, 2, 1, 0, 1)),
-    ((6, 1, 2, 0, 1), (5, 1, 1, 3, 1)),
-]
-every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -33,18 +24,6 @@ def table(size, kernel, stride, padding, dilation):
 
 def numbers(seed, *shape, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def naive_columns(x, vertical, horizontal):
-    """Each window of the images (N, H, W, C) by its definition: (N, H', W', kh, kw, C)."""
-    (height, kh, sy, py, gy), (width, kw, sx, px, gx) = vertical, horizontal
-    rows, columns = count_windows(height, kh, sy, 2 * py, gy), count_windows(width, kw, sx, 2 * px, gx)
-    out = np.zeros((len(x), rows, columns, kh, kw, x.shape[3]), x.dtype)
-    for n, oy, ox, ky, kx in np.ndindex(out.shape[:5]):
-        iy, ix = oy * sy - py + ky * gy, ox * sx - px + kx * gx
-        if 0 <= iy < height and 0 <= ix < width:
-            out[n, oy, ox, ky, kx] = x[n, iy, ix]
-    return out
 
 
 def test_tables_by_hand():
@@ -107,28 +86,25 @@ def test_the_inside_of_an_image_is_one_run():
     ]
 
 
-@every_geometry
 @every_dtype
-def test_depthwise(geometry, dtype):
-    down, across = (table(*of_axis) for of_axis in geometry)
-    x = numbers(0, 2, geometry[0][0], geometry[1][0], 3, dtype=dtype)
-    columns = naive_columns(x.astype(np.float64), *geometry)
-    weight, dy = numbers(1, *columns.shape[3:], dtype=dtype), numbers(2, *columns.shape[:3], 3, dtype=dtype)
-    y, dx = np.full(dy.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
-    partial = np.full((2 * dy.shape[1], *weight.shape), np.nan, dtype)
-    launch(depthwise, 2 * y.shape[1], x, weight, down.taps, across.taps, y)
-    launch(depthwise, 2 * x.shape[1], dy, weight, down.back, across.back, dx)
-    launch(depthwise_weight, len(partial), x, dy, down.taps, across.taps, partial)
-    tolerance = {"rtol": 1e-4 if dtype == np.float32 else 1e-12, "atol": 1e-5 if dtype == np.float32 else 1e-13}
-    np.testing.assert_allclose(y, (columns * weight).sum((3, 4)), **tolerance)
-    by_row = (columns * dy[:, :, :, None, None]).sum(2)
-    np.testing.assert_allclose(partial, by_row.reshape(partial.shape), **tolerance)
-    # <dy, conv(x)> = <dx, x>, for a dx that depends on dy alone
-    other = numbers(3, *x.shape)
-    forward = (naive_columns(other, *geometry) * weight).sum((3, 4))
-    assert (dx * other).sum() == pytest.approx(
-        (dy * forward).sum(), rel=1e-4 if dtype == np.float32 else 1e-11, abs=1e-5
-    )
+@pytest.mark.parametrize("options", [(7, 3, 1, 1, 1), (9, 3, 2, 1, 1), (5, 2, 3, 0, 1), (6, 3, 1, 2, 2)])
+def test_sums_of_columns_add_up_what_each_pixel_was_seen_as(options, dtype):
+    taps, back = table(*options)
+    columns = numbers(1, 4, len(taps), options[1] * 2, dtype=dtype)
+    dx, expected = np.full((4, options[0], 2), np.nan, dtype), np.zeros((4, options[0], 2))
+    launch(sum_columns, 4, columns, back, dx)
+    for o, k in zip(*np.nonzero(taps >= 0), strict=True):
+        expected[:, taps[o, k]] += columns[:, o, 2 * k : 2 * k + 2]
+    np.testing.assert_allclose(dx, expected, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, CHAIN, CHAIN + 1, 2 * CHAIN, 3 * CHAIN + 3, 257])
+def test_long_runs_are_cut_into_chains(length):
+    cut = Steps(np.array([5, 10_000]), np.array([7, 0]), length, 2, 3).cut()
+    assert cut.length <= CHAIN
+    for starts, step, wanted in ((cut.a, 2, (5, 10_000)), (cut.b, 3, (7, 0))):
+        terms = np.add.outer(starts, np.arange(cut.length) * step).ravel()
+        assert np.array_equal(terms, np.concatenate([start + np.arange(length) * step for start in wanted]))
 
 
 def run(groups=1, first_layer=False):
@@ -196,4 +172,6 @@ def test_a_first_layer_makes_no_gradient_of_its_input(groups, monkeypatch):
 
     monkeypatch.setattr(convolution, "launch", watched)
     assert run(groups, first_layer=True)[1] is None
-    assert seen.count("multiply") == 2 * (groups == 1) and seen.count("depthwise") == (groups == 6)
+    assert [name for name in seen if name.startswith("multiply")] == [
+        "multiply" if groups == 1 else "multiply_columns"
+    ] * 2
