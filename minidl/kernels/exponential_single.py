@@ -8,7 +8,7 @@ rounded to a whole number, which its low bits then hold. Fused multiply-adds kee
 import numpy as np
 from numba import njit
 
-from .register_arithmetic import fma, less, reinterpret, select, spread
+from .register_arithmetic import fma, less, negative, reinterpret, select, spread
 
 LANES = 128  # so many chains of multiply-adds beside each other hide their latency
 
@@ -17,8 +17,8 @@ _LN2_HIGH = np.float32(0.6931471805599453)
 _LN2_LOW = np.float32(0.6931471805599453 - float(_LN2_HIGH))
 _POLYNOMIAL = (0.4999999403953552, 0.1666652113199234, 0.04166826605796814, 0.008368675597012043, 0.0013820689637213945)
 _C0, _C1, _C2, _C3, _C4 = (np.float32(c) for c in _POLYNOMIAL)
-_ONE, _EXPONENT = np.float32(1), np.uint32(23)
-_BIAS = np.uint32(127 << 23)
+_ONE, _SMALL, _EXPONENT = np.float32(1), np.float32(2.0**-30), np.uint32(23)
+_BIAS, _BIAS_LESS_30 = np.uint32(127 << 23), np.uint32(97 << 23)
 _SIGN, _SIZE = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
 
 
@@ -37,15 +37,14 @@ def _split(x):
 
 @njit(inline="always")
 def single_sigmoid(x):
-    """1 / (1 + e^-x), as 2^-m / (2^-m + 2^(n - m) (1 + q)) with m = floor(n / 2), so that nothing leaves the range."""
-    low, high = spread(x, np.float32(-104), LANES), spread(x, np.float32(104), LANES)
+    """1 / (1 + e^-x) as 2^-30 / (2^-30 + 2^(n - 30) (1 + q)), in which only the quotient can be subnormal."""
+    low, high = spread(x, np.float32(-104), LANES), spread(x, np.float32(66), LANES)
     bounded = select(less(x, low), low, x)  # a NaN passes all comparisons
     bounded = select(less(high, bounded), high, bounded)
-    n, q = _split(spread(x, np.float32(0), LANES) - bounded)
-    shift, bias = spread(n, _EXPONENT, LANES), spread(n, _BIAS, LANES)
-    half = n >> spread(n, np.uint32(1), LANES)
-    small, large = reinterpret(bias - (half << shift)), reinterpret(((n - half) << shift) + bias)
-    return small / fma(large, q, small + large)
+    n, q = _split(negative(bounded))
+    scale = reinterpret((n << spread(n, _EXPONENT, LANES)) + spread(n, _BIAS_LESS_30, LANES))
+    small = spread(x, _SMALL, LANES)
+    return small / fma(scale, q, small + scale)
 
 
 @njit(inline="always")
