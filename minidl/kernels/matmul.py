@@ -24,8 +24,10 @@ from .vectors import REGISTER
 
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
-FEW = 16  # blocks and panels; where there are fewer, a long sum is split to give every thread a part ...
-TERMS = 1024  # ... of so many terms at least
+# Where blocks and panels are few, a long sum over the rows of a transpose, a weight's gradient, is split to give every
+# thread a part of so many terms. Other sums are not: a row alone has the same bits as in a batch.
+FEW = 16
+TERMS = 1024
 
 
 class _Layout(NamedTuple):
@@ -47,7 +49,7 @@ class _Plan(NamedTuple):
 def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np.ndarray | None = None) -> np.ndarray:
     """x @ y, plus `bias` in every row, for matrices that are C-ordered or transposes of such.
 
-    The bits are the same on any number of threads.
+    The bits are the same on any number of threads. `bias` is for an `x` that is not a transpose.
     """
     (m, k), n = x.shape, y.shape[1]
     out = np.empty((m, n), x.dtype) if out is None else out
@@ -72,7 +74,7 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 def _plan(m: int, k: int, n: int, layout: _Layout) -> _Plan:
     panels, blocks = -(-n // layout.width), -(-m // BLOCK)
     rows, terms = -(-m // blocks), k
-    parts = -(-k // TERMS) if blocks * panels < FEW and m < k else 1
+    parts = -(-k // TERMS) if layout.a_row == 1 and blocks * panels < FEW else 1
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN
         parts = blocks = -(-k // terms)

@@ -58,11 +58,18 @@ def test_products_whose_right_operand_is_copied_to_panels(dtype):
 
 
 def test_a_row_alone_equals_its_row_in_a_batch():
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((29, 21), dtype=np.float32), rng.standard_normal((21, 19), dtype=np.float32)
+    rng, k = np.random.default_rng(0), 21 if SMALL else 2_100
+    x, y = rng.standard_normal((29, k), dtype=np.float32), rng.standard_normal((k, 19), dtype=np.float32)
     together = matmul(x, y)
     for i in range(29):
         assert np.array_equal(matmul(x[i : i + 1], y)[0], together[i])
+
+
+def test_a_bias_is_added_once_however_long_the_sum():
+    rng = np.random.default_rng(0)
+    for k in (0, 1, CHAIN, 5 if SMALL else 3_000):
+        x, y, bias = (rng.standard_normal(shape, dtype=np.float32) for shape in ((5, k), (k, 37), (37,)))
+        np.testing.assert_allclose(matmul(x, y, bias=bias), x @ y + bias, atol=1e-4)
 
 
 def test_long_sums_err_no_more_than_numpys():
