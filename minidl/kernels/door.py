@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, prange, types
+from numba import njit, types
 from numba.core import errors
 from numba.core.dispatcher import Dispatcher
 from numba.core.extending import _Intrinsic
@@ -18,65 +18,11 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .launch import BLOCK_WORDS
+from .team import call_entry, call_loop
 
 _FOREIGN = {"builtins", "functools", "llvmlite", "math", "numba", "numpy", "typing"}
 _INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
 _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)
-_LOOP = ir.FunctionType(ir.VoidType(), [_INT64] * 4)  # loop(entry, block, n, chunks)
-
-
-def _caller(function_type: ir.FunctionType) -> Any:
-    """An intrinsic that calls the function of this type at an address."""
-    count = len(function_type.args)
-
-    def codegen(context, builder, signature, arguments):
-        address, *values = (builder.extract_value(arguments[0], i) for i in range(count + 1))
-        builder.call(builder.inttoptr(address, function_type.as_pointer()), values)
-        return context.get_dummy_value()
-
-    @intrinsic
-    def call(typing, words):
-        return types.void(types.UniTuple(types.intp, count + 1)), codegen
-
-    return call
-
-
-call_entry, call_loop = _caller(_ENTRY), _caller(_LOOP)
-
-
-@njit(parallel=True, cache=True)
-def _share(entry, block, n, chunks):
-    for chunk in prange(chunks):
-        call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
-
-
-@njit(cache=True)
-def _repeat(entry, block, n, chunks):
-    for chunk in range(chunks):
-        call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
-
-
-def _share_loop(entry, block, n, chunks):
-    _share(entry, block, n, chunks)
-
-
-def _repeat_loop(entry, block, n, chunks):
-    _repeat(entry, block, n, chunks)
-
-
-_loops: dict[bool, Any] = {}  # keeps the compiled loops alive
-
-
-def loop_address(parallel: bool) -> int:
-    """Address of `loop(entry, block, n, chunks)`, over several threads or in the calling one."""
-    if parallel not in _loops:
-        if parallel:  # a cached cfunc that reaches a parallel function crashes unless the threads already run
-            from numba.np.ufunc.parallel import _launch_threads
-
-            _launch_threads()
-        signature = types.void(types.intp, types.intp, types.intp, types.intp)
-        _loops[parallel] = cfunc(signature, cache=True)(_share_loop if parallel else _repeat_loop)
-    return _loops[parallel].address
 
 
 def _words_of(kind: types.Type) -> int:

@@ -104,7 +104,8 @@ def chunks_of(n: int, work: int) -> int:
     """How many chunks a range of `n` items is cut into: a function of the size alone."""
     if work < SHARE_FROM:
         return 1
-    return min(MOST_CHUNKS, n, max(2, work // CHUNK))
+    chunks = max(2, work // CHUNK) if work < CHUNK * MOST_CHUNKS else MOST_CHUNKS
+    return chunks if chunks < n else n
 
 
 def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> None:
@@ -171,10 +172,13 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
 
 
 BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
+THREADS = BLOCK_WORDS  # the word after them, which says how many threads share the chunks; the next are team.py's
 _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which holds the GIL from end to end
-_shared_block = np.zeros(BLOCK_WORDS, np.int64)  # of one of several: there Numba lets other Python threads run, ...
-_sharing = threading.RLock()  # ... which must not write their arguments over those that the chunks still read
+_shared_block = np.zeros(BLOCK_WORDS + 8 * (1 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
+_shared_block[THREADS] = config.NUMBA_NUM_THREADS
+_sharing = threading.RLock()  # ... lets other Python threads run: they must not write over what its chunks still read
 _loop = 0  # address of the loop over chunks; 0 until the first launch
+_most_threads = config.NUMBA_NUM_THREADS
 _words = np.zeros(7, np.int64)  # what `_quick` knows: see quick.py
 
 
@@ -184,11 +188,11 @@ def _quick(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:
 
 def _open(kernel: Kernel) -> Callable[..., int]:
     global _loop, _quick
-    from . import door, quick  # reach deep into Numba: a quarter of its import time, paid at the first launch
+    from . import door, quick, team  # reach deep into Numba: a quarter of its import time, paid at the first launch
 
     with _sharing:
         if not _loop:
-            _loop = door.loop_address(parallel=True)
+            _loop, _shared_block[team.WORKER] = team.addresses()
             _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
             _quick = quick.make_quick(_words)
         kernel.door = kernel.door or door.make_door(kernel.function)
@@ -197,12 +201,10 @@ def _open(kernel: Kernel) -> Callable[..., int]:
 
 def _after_fork() -> None:
     # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
-    global _loop, _sharing
+    global _most_threads, _sharing
     _sharing = threading.RLock()  # a thread that the child does not have may have held it
     if _loop:
-        from . import door
-
-        _loop = _words[-1] = door.loop_address(parallel=False)
+        _shared_block[THREADS] = _most_threads = 1
 
 
 if hasattr(os, "register_at_fork"):
@@ -210,7 +212,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def set_num_threads(n: int) -> None:
-    """Use `n` threads for the kernels; results do not depend on it.
+    """Use `n` threads for the kernels, whichever Python thread launches them; results do not depend on it.
+
+    A child of `os.fork` stays at one.
 
     Raises:
         ValueError: `n` is below 1 or above what Numba was started with (`NUMBA_NUM_THREADS`).
@@ -220,4 +224,4 @@ def set_num_threads(n: int) -> None:
             f"set_num_threads: expected a whole number from 1 to {config.NUMBA_NUM_THREADS}, got {n!r}; "
             "set NUMBA_NUM_THREADS before starting Python for more"
         )
-    numba.set_num_threads(n)
+    _shared_block[THREADS] = min(n, _most_threads)

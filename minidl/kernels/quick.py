@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, extending, njit, types
+from numba import cfunc, njit, types
 
-from .door import call_entry, call_loop
+from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 
 _HEAD = object.__basicsize__  # of every object; its last word is the type
 _TYPE, _VALUE, _LENGTH = _HEAD - 8, _HEAD, _HEAD  # of any object, of a float, of a tuple
@@ -24,46 +24,10 @@ _C_ORDERED_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _METH_FASTCALL = 0x80
 ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state
 
-intrinsic: Any = extending.intrinsic  # Numba's own type hints do not know that it takes the typing context away
 _as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
 _truth = types.ExternalFunction("PyBool_FromLong", types.intp(types.int64))
 _error = types.ExternalFunction("PyErr_Occurred", types.intp())
 _clear = types.ExternalFunction("PyErr_Clear", types.void())
-
-
-def _pointer(builder: Any, address: Any, bits: int) -> Any:
-    return builder.inttoptr(address, ir.IntType(bits).as_pointer())
-
-
-@intrinsic
-def _word(typing, address):
-    """The 64-bit word at an address."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.load(_pointer(builder, arguments[0], 64))
-
-    return types.intp(types.intp), codegen
-
-
-@intrinsic
-def _half(typing, address):
-    """The 32-bit word at an address."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.sext(builder.load(_pointer(builder, arguments[0], 32)), ir.IntType(64))
-
-    return types.intp(types.intp), codegen
-
-
-@intrinsic
-def _put(typing, address, word):
-    """Store a 64-bit word at an address."""
-
-    def codegen(context, builder, signature, arguments):
-        builder.store(arguments[1], _pointer(builder, arguments[0], 64))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -80,27 +44,31 @@ def _bits_of(typing, number):
 def _packed(state, row, count, items, block):
     """Whether the items are of the row's types; if so they stand in the block."""
     for i in range(count):
-        item, dtype, kind = _word(items + 8 * i), _word(row + 16 * i), _word(row + 16 * i + 8)
-        type_ = _word(item + _TYPE)
+        item, dtype, kind = word_at(items + 8 * i), word_at(row + 16 * i), word_at(row + 16 * i + 8)
+        type_ = word_at(item + _TYPE)
         if dtype != 0:
-            if type_ != _word(state + 8 * ARRAY_TYPE) or _word(item + _DTYPE) != dtype or _half(item + _NDIM) != kind:
+            if (
+                type_ != word_at(state + 8 * ARRAY_TYPE)
+                or word_at(item + _DTYPE) != dtype
+                or half_at(item + _NDIM) != kind
+            ):
                 return False
-            if _half(item + _FLAGS) & _C_ORDERED_ALIGNED != _C_ORDERED_ALIGNED:
+            if half_at(item + _FLAGS) & _C_ORDERED_ALIGNED != _C_ORDERED_ALIGNED:
                 return False
-            _put(block, _word(item + _DATA))
-            extents = _word(item + _EXTENTS)
+            put(block, word_at(item + _DATA))
+            extents = word_at(item + _EXTENTS)
             for d in range(kind):
-                _put(block + 8 + 8 * d, _word(extents + 8 * d))
+                put(block + 8 + 8 * d, word_at(extents + 8 * d))
             block += 8 + 8 * kind
             continue
-        if type_ == _word(state + 8 * FLOAT_TYPE) and kind == 0:
-            _put(block, _word(item + _VALUE))
-        elif type_ == _word(state + 8 * INT_TYPE) or type_ == _word(state + 8 * BOOL_TYPE):
+        if type_ == word_at(state + 8 * FLOAT_TYPE) and kind == 0:
+            put(block, word_at(item + _VALUE))
+        elif type_ == word_at(state + 8 * INT_TYPE) or type_ == word_at(state + 8 * BOOL_TYPE):
             value = _as_long(item)
             if value == -1 and _error() != 0:
                 _clear()
                 return False
-            _put(block, value if kind == 1 else _bits_of(value))
+            put(block, value if kind == 1 else _bits_of(value))
         else:
             return False
         block += 8
@@ -109,19 +77,19 @@ def _packed(state, row, count, items, block):
 
 def _launch_quickly(itself, given, _):
     """`quick(table, n, chunks, arguments)`: run the kernel and answer True, or False if its types are not known."""
-    state, table = _as_long(itself), _as_long(_word(given))
-    n, chunks, arguments = _as_long(_word(given + 8)), _as_long(_word(given + 16)), _word(given + 24)
-    count = _word(table)
-    if _word(arguments + _LENGTH) != count:
+    state, table = _as_long(itself), _as_long(word_at(given))
+    n, chunks, arguments = _as_long(word_at(given + 8)), _as_long(word_at(given + 16)), word_at(given + 24)
+    count = word_at(table)
+    if word_at(arguments + _LENGTH) != count:
         return _truth(0)
-    block = _word(state + 8 * (BLOCK if chunks == 1 else SHARED_BLOCK))
-    for i in range(_word(table + 8)):
+    block = word_at(state + 8 * (BLOCK if chunks == 1 else SHARED_BLOCK))
+    for i in range(word_at(table + 8)):
         row = table + 16 + i * (16 * count + 8)
         if _packed(state, row + 8, count, arguments + _ITEMS, block):
             if chunks == 1:
-                call_entry((_word(row), block, 0, n))
+                call_entry((word_at(row), block, 0, n))
             else:
-                call_loop((_word(state + 8 * LOOP), _word(row), block, n, chunks))
+                call_loop((word_at(state + 8 * LOOP), word_at(row), block, n, chunks))
             return _truth(1)
     return _truth(0)
 
