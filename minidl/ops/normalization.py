@@ -6,10 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import Pullback, op
-from ..checks import check_number, check_sizes
+from ..checks import check_choice, check_number, check_sizes
+from ..kernels import layer_norm as layers
+from ..kernels import moments as statistics
 from ..kernels import normalization as kernels
+from ..kernels.lanes import CACHE_LINE
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_like, rows
+from ..kernels.layout import dense, empty_like, flat
 from ..kernels.reduce import merge_columns
 from .checks import check_float, check_ndim
 
@@ -28,6 +31,7 @@ def batch_norm(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    activation: str | None = None,
     name: str = "batch_norm",
     needs: list[bool],
 ) -> Rule:
@@ -36,21 +40,29 @@ def batch_norm(
     In training with the batch's mean and biased variance, and the running statistics, where given, move in place by
     `momentum` towards the batch's mean and unbiased variance. Otherwise with the running statistics.
 
+    With activation="relu" it is max(y, 0), in the same pass each way.
+
     Shape: x (N, C), (N, C, L) or (N, C, H, W), all else (C,), to the shape of x.
     Raises: ValueError: the shapes do not fit, or training on one value per channel. TypeError: the dtypes differ.
     Source: Ioffe & Szegedy, "Batch normalization" (2015), algorithms 1 and 2.
     """
     running = _check_batch_norm(name, x, weight, bias, running_mean, running_var)
     _check_settings(name, x, running, training, momentum, eps)
+    if activation is not None:
+        check_choice(name, "activation", activation, ("relu",))
+    rectified = activation is not None
     running = running or (np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype))  # written, never read again
     images, ndim = dense(_as_images(x)), x.ndim
-    saved = _statistics(_wide(images), weight, bias, running, training, momentum, eps)
-    y = empty_like(images)
-    launch(kernels.normalize, len(saved.matrix), saved.matrix, saved.affine, _wide(y), work=y.size)
+    walk = statistics.walk_of(x.size // max(x.shape[1], 1), x.shape[1])
+    saved = _statistics(flat(images), walk, weight, bias, running, training, momentum, eps)
+    (y, streamed), blocks = _output(images, walk), -(-x.size // max(walk.step * walk.width, 1))
+    arguments = (saved.x, saved.affine, flat(y), walk.width, walk.step, rectified, streamed)
+    launch(kernels.normalize, blocks, *arguments, work=y.size)
 
     def pullback(dy: np.ndarray) -> tuple:
-        dx = empty_like(images) if needs[0] else None
-        dweight, dbias = _batch_norm_gradients(_wide(dense(_as_images(dy))), saved, training, dx)
+        dx, streamed = _output(images, walk) if needs[0] else (None, False)
+        arguments = (saved, walk, rectified, training, dx, streamed)
+        dweight, dbias = _batch_norm_gradients(flat(dense(_as_images(dy))), *arguments)
         dx = None if dx is None else _as_given(dx, ndim)
         return dx, dweight if needs[1] else None, dbias if needs[2] else None
 
@@ -58,9 +70,9 @@ def batch_norm(
 
 
 class _Saved(NamedTuple):
-    """What backward needs: rows (several side by side), weight, (center, scale, shift), (1 / deviation, remainder)."""
+    """What backward needs: x in memory, weight, (center, scale, shift), (1 / deviation, remainder)."""
 
-    matrix: np.ndarray
+    x: np.ndarray
     weight: np.ndarray
     affine: np.ndarray
     moments: np.ndarray
@@ -75,16 +87,9 @@ def _as_given(y: np.ndarray, ndim: int) -> np.ndarray:
     return dense(y[:, :, 0]) if ndim == 3 else y
 
 
-def _wide(images: np.ndarray) -> np.ndarray:
-    """A dense array as a matrix of rows, or, where the channels are few, of several rows side by side."""
-    matrix = rows(images)
-    count, channels = matrix.shape
-    lanes = kernels.lanes_of(count, channels)
-    return matrix.reshape(count // lanes, lanes * channels)
-
-
 def _statistics(
-    matrix: np.ndarray,
+    x: np.ndarray,
+    walk: statistics.Walk,
     weight: np.ndarray | None,
     bias: np.ndarray | None,
     running: Pair,
@@ -93,41 +98,54 @@ def _statistics(
     eps: float,
 ) -> _Saved:
     """The statistics as a map of the input: the running ones, or the batch's, which then move the running ones."""
+    channels, (width, padded, step, part, parts) = len(running[0]), walk
     scale = np.ones_like(running[0]) if weight is None else dense(weight)
     shift = np.zeros_like(scale) if bias is None else dense(bias)
-    saved = _Saved(matrix, scale, np.empty((3, matrix.shape[1]), matrix.dtype), np.empty((2, len(scale))))
+    saved = _Saved(x, scale, np.empty((3, padded), x.dtype), np.empty((2, channels)))
+    arguments = (scale, shift, *running, saved.moments, saved.affine)
     if not training:
-        arguments = (*running, scale, shift, saved.moments, saved.affine, eps)
-        launch(kernels.fixed_statistics, len(scale), *arguments)
+        launch(statistics.fixed_statistics, channels, *arguments, width, eps)
         return saved
-    count, width = matrix.shape
-    step = kernels.block_rows(width)
-    pivot, rest, squares = np.empty((3, -(-count // step), width), matrix.dtype)
-    merged = np.empty((2, width))
-    launch(kernels.batch_moments, len(pivot), matrix, pivot, rest, squares, step, work=2 * matrix.size)
-    launch(kernels.merge_moments, width, pivot, rest, squares, *merged, count, step, work=4 * pivot.size)
-    arguments = (scale, shift, *running, saved.moments, saved.affine, count, momentum, eps)
-    launch(kernels.batch_statistics, len(scale), *merged, *arguments)
+    moments = np.empty((parts, 2, padded))
+    launch(statistics.batch_moments, parts, x, moments, channels, width, step, part, work=2 * x.size)
+    arguments += (x.size // channels, part * width // channels, width, momentum, eps)
+    launch(statistics.batch_statistics, channels, moments, *arguments, work=4 * parts * channels)
     return saved
 
 
-def _batch_norm_gradients(dy: np.ndarray, saved: _Saved, training: bool, dx: np.ndarray | None) -> Pair:
+def _output(images: np.ndarray, walk: statistics.Walk) -> tuple[np.ndarray, bool]:
+    """An uninitialised array like `images`, and whether it is to be stored past the caches, aligned to their lines."""
+    if images.nbytes < kernels.STREAM_FROM or walk.width * images.itemsize % CACHE_LINE:
+        return empty_like(images), False
+    memory = np.empty(images.nbytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    row = memory[start : start + images.nbytes].view(images.dtype)
+    if images.ndim != 4:
+        return row.reshape(images.shape), True
+    n, c, h, w = images.shape
+    return row.reshape(n, h, w, c).transpose(0, 3, 1, 2), True
+
+
+def _batch_norm_gradients(
+    dy: np.ndarray,
+    saved: _Saved,
+    walk: statistics.Walk,
+    rectified: bool,
+    training: bool,
+    dx: np.ndarray | None,
+    streamed: bool,
+) -> Pair:
     """The gradients of weight and bias, and that of the input written into `dx`, if it is wanted."""
-    matrix, weight, affine, moments = saved
-    count, width = matrix.shape
-    step = kernels.block_rows(width)
-    blocks = max(1, -(-count // step))  # an empty batch has one block of no rows: its sums are zero
-    partial, sums = np.empty((2, blocks, width), dy.dtype), np.empty((2, width))
-    launch(kernels.batch_gradient_sums, blocks, matrix, dy, affine, *partial, step, work=2 * dy.size)
-    for part, out in zip(partial, sums, strict=True):
-        launch(merge_columns, width, part, out, out, work=part.size)
+    (x, weight, affine, moments), (width, padded, step, part, parts) = saved, walk
+    channels, sums = len(weight), np.empty((parts, 2, padded))
+    arguments = (x, dy, affine, sums, channels, width, step, part, rectified)
+    launch(kernels.batch_gradient_sums, parts, *arguments, work=2 * x.size)
     dweight, dbias, slopes = np.empty_like(weight), np.empty_like(weight), np.empty_like(affine)
-    arguments = (sums, weight, moments, dweight, dbias, slopes, count, training)
-    launch(kernels.batch_gradients, len(weight), *arguments)
-    if dx is not None and training:
-        launch(kernels.batch_input_gradient, count, matrix, dy, affine, slopes, _wide(dx), work=2 * dy.size)
-    elif dx is not None:  # fixed statistics: dx = (dy - 0) * scale + 0
-        launch(kernels.normalize, count, dy, slopes, _wide(dx), work=dy.size)
+    arguments = (sums, weight, moments, dweight, dbias, slopes, x.size // max(channels, 1), width, training)
+    launch(kernels.batch_gradients, channels, *arguments, work=2 * parts * channels)
+    if dx is not None:
+        blocks, arguments = -(-x.size // max(step * width, 1)), (x, dy, affine, slopes, flat(dx), width, step)
+        launch(kernels.batch_input_gradient, blocks, *arguments, rectified, training, streamed, work=2 * x.size)
     return dweight, dbias
 
 
@@ -198,35 +216,24 @@ def layer_norm(
     """
     extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
     shape, size = x.shape, math.prod(extents)
-    matrix = np.ascontiguousarray(x).reshape(-1, size)  # an example's elements in the order of its shape, images too
+    x = np.ascontiguousarray(x)  # an example's elements in the order of its shape, images too
     scale = np.ones(size, x.dtype) if weight is None else np.ascontiguousarray(weight).reshape(size)
     shift = np.zeros(size, x.dtype) if bias is None else np.ascontiguousarray(bias).reshape(size)
-    y, moments = np.empty_like(matrix), np.empty((2, len(matrix)))
-    launch(kernels.layer_norm_forward, len(y), matrix, scale, shift, y, *moments, eps, work=3 * y.size)
+    source, count, y = x.reshape(-1), x.size // size, np.empty(shape, x.dtype)
+    moments = np.empty((2, count))
+    launch(layers.layer_norm_forward, count, source, scale, shift, y.reshape(-1), moments, eps, work=3 * y.size)
 
     def pullback(dy: np.ndarray) -> tuple:
-        upstream, dx, dweight, dbias = np.ascontiguousarray(dy).reshape(matrix.shape), None, None, None
-        if needs[0]:
-            out = np.empty_like(matrix)
-            launch(kernels.layer_norm_backward, len(out), matrix, scale, upstream, *moments, out, work=3 * out.size)
-            dx = dense(out.reshape(shape))
-        if needs[1] or needs[2]:
-            dweight, dbias = (g.reshape(extents) for g in _layer_norm_gradients(upstream, matrix, moments))
-        return dx, dweight, dbias
+        step = layers.rows_of_part(count)
+        blocks, dx = max(1, -(-count // step)), np.empty(shape, source.dtype)
+        partial = np.empty((blocks, 2 * size), source.dtype)
+        arguments = (source, scale, np.ascontiguousarray(dy).reshape(-1), moments, dx.reshape(-1), partial, step)
+        launch(layers.layer_norm_backward, blocks, *arguments, work=4 * source.size)
+        sums, gradients = np.empty(2 * size), np.empty((2, *extents), source.dtype)
+        launch(merge_columns, 2 * size, partial, sums, gradients.reshape(-1), work=partial.size)
+        return dense(dx) if needs[0] else None, gradients[0], gradients[1]
 
-    return dense(y.reshape(shape)), pullback
-
-
-def _layer_norm_gradients(dy: np.ndarray, matrix: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """The gradients of weight and bias: sums over the rows, in blocks, merged in order."""
-    count, size = matrix.shape
-    step = kernels.block_rows(size)
-    blocks = max(1, -(-count // step))
-    partial, sums, gradients = np.empty((2, blocks, size), dy.dtype), np.empty(size), np.empty((2, size), dy.dtype)
-    launch(kernels.layer_norm_gradient_sums, blocks, matrix, dy, *moments, *partial, step, work=2 * dy.size)
-    for part, out in zip(partial, gradients, strict=True):
-        launch(merge_columns, size, part, sums, out, work=part.size)
-    return gradients
+    return dense(y), pullback
 
 
 def _check_layer_norm(

@@ -1,14 +1,21 @@
 """The kernels of batch and layer normalization against NumPy in float64, and their independence of chunks."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from numba import config
 
 from minidl.kernels import launch as launching
+from minidl.kernels import layer_norm as layers
+from minidl.kernels import moments as statistics_
 from minidl.kernels import normalization as kernels
+from minidl.kernels.lanes import CACHE_LINE, LANES
 from minidl.kernels.launch import launch
-from minidl.kernels.reduce import merge_columns
+from minidl.kernels.vectors import REGISTER
 
-SHAPES = [(2, 1), (5, 3), (37, 2), (24, 5), (70, 3)]
 DTYPES = [np.float32, np.float64]
 
 
@@ -24,144 +31,219 @@ def normal(*shape, dtype=np.float64, seed=0, mean=0.0):
     return (mean + np.random.default_rng(seed).standard_normal(shape)).astype(dtype)
 
 
-def test_lanes_fill_registers_and_divide_the_rows():
-    assert [kernels.lanes_of(*s) for s in [(64, 1), (48, 3), (7, 1), (6, 1), (64, 64), (64, 33), (0, 2)]] == [
-        64,
-        16,
-        1,
-        2,
-        1,
-        2,
-        32,
-    ]
-    assert [kernels.block_rows(w) for w in (0, 1, 64, 100, 5000)] == [256, 256, 64, 40, 16]
+def test_how_a_matrix_is_walked():
+    # columns of a wide row, the same in whole lanes, wide rows of a block and of a part, parts
+    assert statistics_.walk_of(50_176, 16) == (64, 64, 64, 512, 25)
+    assert statistics_.walk_of(128, 1000) == (1000, 1024, 16, 32, 4)
+    assert statistics_.walk_of(60, 100) == (100, 128, 40, 320, 1)
+    assert statistics_.walk_of(10**6, 3) == (96, 96, 42, 504, 63)
+    assert statistics_.walk_of(0, 3) == (96, 96, 42, 336, 1)
+    assert statistics_.walk_of(4, 0).parts == 1
 
 
-def moments(x, step):
-    """Mean and sum of squared deviations of each column, by the kernels."""
-    blocks, width = -(-len(x) // step), x.shape[1]
-    pivot, rest, squares = np.empty((3, blocks, width), x.dtype)
-    mean, deviation = np.empty((2, width))
-    launch(kernels.batch_moments, blocks, x, pivot, rest, squares, step)
-    launch(kernels.merge_moments, width, pivot, rest, squares, mean, deviation, len(x), step)
-    return mean, deviation
+SMALL = statistics_.Walk(width=6, padded=LANES, step=2, part=4, parts=0)  # of 3 channels, 2 rows side by side
+
+
+def walk(rows, channels, like=SMALL):
+    """A walk with blocks so small that a few rows have several, and parts of several blocks."""
+    width = like.width if channels == 3 else channels
+    wide = rows * channels // width
+    return like._replace(width=width, padded=-(-width // LANES) * LANES, parts=max(1, -(-wide // like.part)))
+
+
+def moments(x, of):
+    """Each part's moments, by the kernel."""
+    out = np.empty((of.parts, 2, of.padded))
+    launch(statistics_.batch_moments, of.parts, x.reshape(-1), out, x.shape[1], of.width, of.step, of.part)
+    return out
+
+
+def statistics(x, of, weight, bias, momentum=0.25, eps=1e-3):
+    """Running statistics, what is saved, and the affine map of the input."""
+    running, saved = np.full((2, x.shape[1]), 2, x.dtype), np.empty((2, x.shape[1]))
+    affine = np.zeros((3, of.padded), x.dtype)
+    rows_of_part = of.part * of.width // x.shape[1]
+    arguments = (weight, bias, *running, saved, affine, len(x), rows_of_part, of.width, momentum, eps)
+    launch(statistics_.batch_statistics, x.shape[1], moments(x, of), *arguments)
+    return running, saved, affine
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mean", [0.0, 1e4])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [(2, 1), (5, 3), (37, 3), (24, 5), (70, 3), (9, 70), (1, 3)])
 def test_moments(shape, mean, dtype, cut):
     x = normal(*shape, dtype=dtype, mean=mean)
-    wide = x.astype(np.float64)
-    got = moments(x, 16)
-    tolerance = 1e-5 if dtype == np.float32 else 1e-11
-    np.testing.assert_allclose(got[0], wide.mean(axis=0), rtol=1e-8 if dtype == np.float32 else 1e-13, atol=tolerance)
-    np.testing.assert_allclose(got[1], ((wide - wide.mean(axis=0)) ** 2).sum(axis=0), rtol=tolerance, atol=tolerance)
+    channels, of = shape[1], walk(*shape)
+    wide, merged = x.astype(np.float64), moments(x, of)
+    seen = np.zeros(3 * channels).reshape(3, channels)  # rows, mean, squared deviations, merged over the parts
+    size = of.part * of.width // channels
+    for p, (means, deviations) in enumerate(merged[:, :, :channels]):
+        rows = wide[p * size : (p + 1) * size if p + 1 < of.parts else None]
+        tolerance = 1e-5 if dtype == np.float32 else 1e-11
+        np.testing.assert_allclose(
+            means, rows.mean(axis=0), rtol=1e-8 if dtype == np.float32 else 1e-13, atol=tolerance
+        )
+        own = ((rows - rows.mean(axis=0)) ** 2).sum(axis=0)
+        np.testing.assert_allclose(deviations, own, rtol=tolerance, atol=tolerance)
+        seen[0] += len(rows)
+    assert np.all(seen[0] == len(x))
 
 
 def test_a_block_whose_mean_is_badly_rounded_keeps_its_variance():
     # the float32 sum of 256 numbers near 1e6 is off by whole units: the deviations' own sum has to repair the mean
     x = normal(256, 4, dtype=np.float32, mean=1e6)
     wide = x.astype(np.float64)
-    mean, deviation = moments(x, 256)
-    np.testing.assert_allclose(mean, wide.mean(axis=0), rtol=0, atol=1e-4)
-    np.testing.assert_allclose(deviation, ((wide - wide.mean(axis=0)) ** 2).sum(axis=0), rtol=1e-4)
+    ((mean, deviation),) = moments(x, statistics_.Walk(4, LANES, 256, 256, 1))
+    np.testing.assert_allclose(mean[:4], wide.mean(axis=0), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(deviation[:4], ((wide - wide.mean(axis=0)) ** 2).sum(axis=0), rtol=1e-4)
 
 
-def forward(x, weight, bias, lanes, eps=1e-3):
-    """Statistics of wide rows, the running ones, what is saved, and the output."""
-    channels = len(weight)
-    matrix = x.reshape(len(x) // lanes, lanes * channels)
-    running = np.full((2, channels), 2, x.dtype)
-    saved, affine, y = np.empty((2, channels)), np.empty((3, matrix.shape[1]), x.dtype), np.empty_like(matrix)
-    arguments = (weight, bias, *running, saved, affine, len(matrix), 0.25, eps)
-    launch(kernels.batch_statistics, channels, *moments(matrix, 16), *arguments)
-    launch(kernels.normalize, len(matrix), matrix, affine, y)
-    return matrix, running, saved, affine, y
+def forward(x, weight, bias, of, rectified=0, streamed=0):
+    """Running statistics, what is saved, the affine map and the output."""
+    running, saved, affine = statistics(x, of, weight, bias)
+    y = aligned(x)
+    blocks = -(-x.size // (of.step * of.width))
+    arguments = (x.reshape(-1), affine, y.reshape(-1), of.width, of.step, rectified, streamed)
+    launch(kernels.normalize, blocks, *arguments)
+    return running, saved, affine, y
+
+
+def aligned(x):
+    """An array like x at a place aligned to the cache's lines."""
+    memory = np.empty(x.nbytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+
+
+def backward(x, dy, weight, saved, affine, of, rectified=0, training=1, streamed=0):
+    """The gradients of x, weight and bias."""
+    sums, slopes, dx = np.empty((of.parts, 2, of.padded)), np.zeros_like(affine), aligned(x)
+    (dweight, dbias), memory = np.empty((2, x.shape[1]), x.dtype), (x.reshape(-1), dy.reshape(-1))
+    arguments = (*memory, affine, sums, x.shape[1], of.width, of.step, of.part, rectified)
+    launch(kernels.batch_gradient_sums, of.parts, *arguments)
+    arguments = (sums, weight, saved, dweight, dbias, slopes, len(x), of.width, training)
+    launch(kernels.batch_gradients, x.shape[1], *arguments)
+    blocks = -(-x.size // (of.step * of.width))
+    arguments = (*memory, affine, slopes, dx.reshape(-1), of.width, of.step, rectified, training, streamed)
+    launch(kernels.batch_input_gradient, blocks, *arguments)
+    return dx, dweight, dbias
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_batch_norm(lanes, dtype, cut):
-    x, (weight, bias), dy = (
-        normal(36, 3, dtype=dtype),
-        normal(2, 3, dtype=dtype, seed=1),
-        normal(36, 3, dtype=dtype, seed=2),
-    )
-    matrix, running, saved, affine, y = forward(x, weight, bias, lanes)
+@pytest.mark.parametrize("rectified", [0, 1])
+@pytest.mark.parametrize("shape", [(36, 3), (37, 3), (9, 70), (11, 64)])
+def test_batch_norm(shape, rectified, dtype, cut):
+    x, (weight, bias), dy = (normal(*s, dtype=dtype, seed=i) for i, s in enumerate((shape, (2, shape[1]), shape)))
+    of = walk(*shape)
+    running, saved, affine, y = forward(x, weight, bias, of, rectified)
     wide = x.astype(np.float64)
     mean, inverse = wide.mean(axis=0), 1 / np.sqrt(wide.var(axis=0) + 1e-3)
     z = (wide - mean) * inverse
-    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
-    np.testing.assert_allclose(y.reshape(36, 3), z * weight + bias, **close)
+    close = {"rtol": 2e-5, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    np.testing.assert_allclose(y, np.maximum(z * weight + bias, 0 if rectified else -np.inf), **close)
     np.testing.assert_allclose(running, [1.5 + 0.25 * mean, 1.5 + 0.25 * wide.var(axis=0, ddof=1)], **close)
 
-    upstream, blocks = dy.reshape(matrix.shape), -(-len(matrix) // 16)
-    partial, sums = np.empty((2, blocks, matrix.shape[1]), dtype), np.empty((2, matrix.shape[1]))
-    launch(kernels.batch_gradient_sums, blocks, matrix, upstream, affine, *partial, 16)
-    for part, out in zip(partial, sums, strict=True):
-        launch(merge_columns, matrix.shape[1], part, out, out)
-    (dweight, dbias), slopes, dx = np.empty((2, 3), dtype), np.empty_like(affine), np.empty_like(matrix)
-    launch(kernels.batch_gradients, 3, sums, weight, saved, dweight, dbias, slopes, len(matrix), True)
-    launch(kernels.batch_input_gradient, len(matrix), matrix, upstream, affine, slopes, dx)
-    np.testing.assert_allclose(dbias, dy.sum(axis=0, dtype=np.float64), **close)
-    np.testing.assert_allclose(dweight, (dy * z).sum(axis=0), **close)
-    expected = weight * inverse * (dy - dy.mean(axis=0) - z * (dy * z).mean(axis=0))
-    np.testing.assert_allclose(dx.reshape(36, 3), expected, **close)
-
-
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_fixed_statistics(lanes, cut):
-    x, (weight, bias, mean), variance = normal(6, 3), normal(3, 3, seed=1), np.array([0.5, 2.0, 3.0])
-    saved, affine, y = np.empty((2, 3)), np.empty((3, 3 * lanes)), np.empty((6 // lanes, 3 * lanes))
-    launch(kernels.fixed_statistics, 3, mean, variance, weight, bias, saved, affine, 1e-3)
-    launch(kernels.normalize, len(y), x.reshape(y.shape), affine, y)
-    inverse = 1 / np.sqrt(variance + 1e-3)
-    np.testing.assert_allclose(y.reshape(6, 3), (x - mean) * inverse * weight + bias, rtol=1e-12, atol=1e-12)
-    dweight, dbias, slopes = np.empty(3), np.empty(3), np.empty_like(affine)
-    sums = normal(2, 3 * lanes, seed=3)
-    launch(kernels.batch_gradients, 3, sums, weight, saved, dweight, dbias, slopes, len(y), False)
-    folded = sums.reshape(2, lanes, 3).sum(axis=1)
-    np.testing.assert_allclose(dbias, folded[0], rtol=1e-12)
-    np.testing.assert_allclose(dweight, folded[1] * inverse, rtol=1e-12)
-    np.testing.assert_allclose(
-        slopes.reshape(3, lanes, 3)[:, 0], [0 * weight, weight * inverse, 0 * weight], rtol=1e-12
-    )
+    dx, dweight, dbias = backward(x, dy, weight, saved, affine, of, rectified)
+    g = np.where(y > 0, dy, 0).astype(np.float64) if rectified else dy.astype(np.float64)
+    np.testing.assert_allclose(dbias, g.sum(axis=0), **close)
+    np.testing.assert_allclose(dweight, (g * z).sum(axis=0), **close)
+    expected = weight * inverse * (g - g.mean(axis=0) - z * (g * z).mean(axis=0))
+    np.testing.assert_allclose(dx, expected, **close)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [1, 5, 16, 37])
+@pytest.mark.parametrize("shape", [(37, 64), (9, 96), (21, 16)])
+def test_stores_past_the_cache_give_the_same_bits(shape, dtype):
+    x, (weight, bias), dy = (normal(*s, dtype=dtype, seed=i) for i, s in enumerate((shape, (2, shape[1]), shape)))
+    of = walk(*shape)
+    _, saved, affine, y = forward(x, weight, bias, of)
+    assert np.array_equal(forward(x, weight, bias, of, streamed=1)[3], y)
+    dx = backward(x, dy, weight, saved, affine, of)[0]
+    assert np.array_equal(backward(x, dy, weight, saved, affine, of, streamed=1)[0], dx)
+
+
+@pytest.mark.parametrize("rows", [6, 7])
+def test_fixed_statistics(rows, cut):
+    x, dy, (weight, bias, mean) = normal(rows, 3), normal(rows, 3, seed=2), normal(3, 3, seed=1)
+    variance, of = np.array([0.5, 2.0, 3.0]), walk(rows, 3)
+    saved, affine, y = np.empty((2, 3)), np.zeros((3, of.padded)), np.empty_like(x)
+    launch(statistics_.fixed_statistics, 3, weight, bias, mean, variance, saved, affine, of.width, 1e-3)
+    blocks = -(-x.size // (of.step * of.width))
+    launch(kernels.normalize, blocks, x.reshape(-1), affine, y.reshape(-1), of.width, of.step, 0, 0)
+    inverse = 1 / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(y, (x - mean) * inverse * weight + bias, rtol=1e-12, atol=1e-12)
+    dx, dweight, dbias = backward(x, dy, weight, saved, affine, of, training=0)
+    np.testing.assert_allclose(dbias, dy.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(dweight, (dy * (x - mean) * inverse).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(dx, dy * weight * inverse, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 5, 32, 37, 100])
 @pytest.mark.parametrize("mean", [0.0, 1e4])
 def test_layer_norm(size, mean, dtype, cut):
     x, dy = normal(7, size, dtype=dtype, mean=mean), normal(7, size, dtype=dtype, seed=2)
     weight, bias = normal(2, size, dtype=dtype, seed=1)
     y, dx, kept = np.empty_like(x), np.empty_like(x), np.empty((2, 7))
-    launch(kernels.layer_norm_forward, 7, x, weight, bias, y, *kept, 1e-3)
+    launch(layers.layer_norm_forward, 7, x.reshape(-1), weight, bias, y.reshape(-1), kept, 1e-3)
     wide = x.astype(np.float64)
     inverse = 1 / np.sqrt(wide.var(axis=1, keepdims=True) + 1e-3)
     z = (wide - wide.mean(axis=1, keepdims=True)) * inverse
     close = {"rtol": 2e-4, "atol": 2e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-9}
     np.testing.assert_allclose(y, z * weight + bias, **close)
-    launch(kernels.layer_norm_backward, 7, x, weight, dy, *kept, dx)
+    partial = np.empty((2, 2 * size), dtype)
+    arguments = (x.reshape(-1), weight, dy.reshape(-1), kept, dx.reshape(-1), partial, 4)
+    launch(layers.layer_norm_backward, 2, *arguments)
     g = dy * weight.astype(np.float64)
     expected = (g - g.mean(axis=1, keepdims=True) - z * (g * z).mean(axis=1, keepdims=True)) * inverse
     np.testing.assert_allclose(dx, expected, **close)
-    dots, sums = np.empty((2, 2, size), dtype)
-    launch(kernels.layer_norm_gradient_sums, 2, x, dy, *kept, dots, sums, 4)
-    np.testing.assert_allclose(dots.sum(axis=0), (dy * z).sum(axis=0), **close)
-    np.testing.assert_allclose(sums.sum(axis=0), dy.sum(axis=0, dtype=np.float64), **close)
-
-
-@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 100])
-def test_centered_dot(length):
-    x, y = normal(2, length)
-    assert kernels.centered_dot(x, 0.5, y) == pytest.approx(float(np.sum((x - 0.5) * y)), abs=1e-12)
+    dweight, dbias = partial.sum(axis=0, dtype=np.float64).reshape(2, size)
+    np.testing.assert_allclose(dweight, (dy * z).sum(axis=0), **close)
+    np.testing.assert_allclose(dbias, dy.sum(axis=0, dtype=np.float64), **close)
 
 
 def test_bits_do_not_depend_on_chunks(monkeypatch):
-    x, (weight, bias) = normal(144, 3, dtype=np.float32), normal(2, 3, dtype=np.float32, seed=1)
-    whole = forward(x, weight, bias, 1)
+    x, (weight, bias) = normal(145, 3, dtype=np.float32), normal(2, 3, dtype=np.float32, seed=1)
+    whole = forward(x, weight, bias, walk(145, 3))
     monkeypatch.setattr(launching, "SHARE_FROM", 0)
     monkeypatch.setattr(launching, "CHUNK", 1)
-    cut = forward(x, weight, bias, 1)
+    cut = forward(x, weight, bias, walk(145, 3))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
+
+
+PROGRAM = """
+import hashlib
+import numpy as np
+from minidl import ops, tensor
+from minidl.kernels.vectors import REGISTER
+rng, digest = np.random.default_rng(0), hashlib.sha256()
+for dtype in (np.float32, np.float64):
+    for shape in [(60, 100), (601, 13), (37, 1, 3, 7), (8, 64, 6, 6), (130, 33), (5, 1000)]:
+        x, dy = rng.standard_normal((2, *shape)).astype(dtype)
+        for rule, size in ((ops.batch_norm, shape[1]), (ops.layer_norm, shape[-1])):
+            options = {"normalized_shape": size} if rule is ops.layer_norm else {"activation": "relu"}
+            inputs = [tensor(v, requires_grad=True) for v in (x, *rng.standard_normal((2, size)).astype(dtype))]
+            y = rule(*inputs, **options)
+            y.backward(dy)
+            for array in (y.numpy(), *(v.grad for v in inputs)):
+                digest.update(np.ascontiguousarray(array).tobytes())
+print(REGISTER, digest.hexdigest())
+"""
+
+
+def digest(tmp_path, **environment):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    bool(config.DISABLE_JIT) or REGISTER < 32, reason="needs registers of at least 32 bytes, and the JIT"
+)
+def test_narrower_registers_give_the_same_bits(tmp_path):
+    narrow = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"}
+    here, there = digest(tmp_path / "here"), digest(tmp_path / "there", **narrow)
+    generic = digest(tmp_path / "generic", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert (int(there[0]), int(generic[0])) == (32, 16) and here[1] == there[1] == generic[1]

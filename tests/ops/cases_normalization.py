@@ -11,7 +11,7 @@ from tests.ops.case import Case
 CASES = []
 
 
-def batch_norm(x, weight=None, bias=None, *, statistics=None, eps=1e-5, **_):
+def batch_norm(x, weight=None, bias=None, *, statistics=None, eps=1e-5, activation=None):
     """One channel at a time: mean and variance over everything else, or the given ones."""
     y = np.empty_like(x)
     for c in range(x.shape[1]):
@@ -23,7 +23,7 @@ def batch_norm(x, weight=None, bias=None, *, statistics=None, eps=1e-5, **_):
             mean, variance = statistics[0][c], statistics[1][c]
         scaled = (x[:, c] - mean) / math.sqrt(variance + eps)
         y[:, c] = scaled * (1 if weight is None else weight[c]) + (0 if bias is None else bias[c])
-    return y
+    return np.maximum(y, 0) if activation else y
 
 
 def evaluated(x, *parameters, statistics, **options):
@@ -56,11 +56,15 @@ for shape in [*TRAINED, (1, 3), (1, 3, 4, 5), (0, 3), (0, 3, 4, 5)]:
     channels = shape[1:2]
     options = {"statistics": statistics_of(shape[1])}
     CASES.append(Case("batch_norm", (shape, channels, channels), batch_norm, options, evaluated))
+for shape in TRAINED[:6]:
+    channels = shape[1:2]
+    CASES.append(Case("batch_norm", (shape, channels, channels), batch_norm, {"activation": "relu"}))
 CASES += [
     Case("batch_norm", ((9, 4),), batch_norm, {"eps": 0.1}),
     Case("batch_norm", ((9, 4), (4,), None), batch_norm, {"eps": 0}),
     Case("batch_norm", ((2, 3, 4, 5), None, (3,)), batch_norm),
     Case("batch_norm", ((9, 4),), batch_norm, {"eps": 0.1, "statistics": statistics_of(4)}, evaluated),
+    Case("batch_norm", ((9, 4),), batch_norm, {"activation": "relu", "statistics": statistics_of(4)}, evaluated),
 ]
 
 

@@ -31,6 +31,7 @@ ERRORS = [
     ),
     ("bn one row of a layer", batch_norm(x[:1], name="BatchNorm1d"), ValueError, ["BatchNorm1d", "(1, 3)"]),
     ("bn one pixel", batch_norm(np.ones((1, 3, 1, 1))), ValueError, ["more than one value", "(1, 3, 1, 1)"]),
+    ("bn activation", batch_norm(x, activation="tanh"), ValueError, ["batch_norm", "activation", "'relu'", "'tanh'"]),
     ("bn empty batch", batch_norm(x[:0]), ValueError, ["more than one value", "(0, 3)"]),
     ("bn vector", batch_norm(three), ValueError, ["(N, C), (N, C, L) or (N, C, H, W)", "(3,)"]),
     ("bn five dimensions", batch_norm(np.ones((2, 3, 1, 1, 1))), ValueError, ["(N, C, H, W)", "(2, 3, 1, 1, 1)"]),
