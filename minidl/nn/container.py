@@ -60,13 +60,32 @@ class Sequential(Module):
         return self.__dict__[self._names[index]]
 
     def forward(self, x: Any) -> Any:
-        """The last layer's output."""
-        for layer in self:
+        """The last layer's output; two layers that can be computed in one pass are, with the same result."""
+        layers = list(self)
+        while layers:
+            layer = layers.pop(0)
+            fused = _fused(layer, layers[0]) if layers else None
+            if fused is not None:
+                layer, layers = fused, layers[1:]
             x = layer(x)
         return x
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         return ((name, _Named(layer)) for name, layer in zip(self._names, self, strict=True))
+
+
+def _fused(layer: Any, following: Any) -> Callable[..., Any] | None:
+    """Both layers as one function, if the first one's class knows how and nobody watches what passes between them.
+
+    A class knows by a method `fused_with(following)`, which answers that function, or None.
+    """
+    fuse = getattr(type(layer), "fused_with", None)
+    if fuse is None or not isinstance(following, Module):
+        return None
+    for module in (layer, following):
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
+            return None
+    return fuse(layer, following)
 
 
 class _Named:

@@ -1,5 +1,7 @@
 """BatchNorm1d, BatchNorm2d and LayerNorm."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from .. import ops
 from ..checks import check_number, check_whole
 from ..mutation import note_change
 from ..tensor import Tensor, tensor
+from .activation import ReLU
 from .module import Module, Parameter
 
 
@@ -44,6 +47,14 @@ class _BatchNorm(Module):
 
     def forward(self, x: Any) -> Tensor:
         """The normalized batch."""
+        return self._normalize(x, None)
+
+    def fused_with(self, following: Module) -> Callable[[Any], Tensor] | None:
+        """This layer and a ReLU in one pass each way, with the same bits."""
+        plain = type(self) in (BatchNorm1d, BatchNorm2d) and type(following) is ReLU
+        return functools.partial(self._normalize, activation="relu") if plain else None
+
+    def _normalize(self, x: Any, activation: str | None) -> Tensor:
         shape = np.shape(x) if not isinstance(x, Tensor) else x.shape
         if len(shape) not in self._dims or shape[1] != self.num_features:
             raise ValueError(
@@ -60,6 +71,7 @@ class _BatchNorm(Module):
             training=self.training or mean is None,
             momentum=self._share_of_new() if learns else 0.0,
             eps=self.eps,
+            activation=activation,
             name=type(self).__name__,
         )
         if learns:
