@@ -1,5 +1,6 @@
 """Pooling: the largest or the mean of each window."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,22 @@ from .geometry import (
 Rule = tuple[np.ndarray, Pullback | None]
 
 
-def _windows(
+Windows = tuple[tuple[int, int, int, int, int, int], ...]
+
+
+def _windows(name: str, size: tuple, *options: Any) -> Windows:
+    """For each axis: size, kernel, stride, padding, dilation and the number of windows.
+
+    `options` are kernel_size, stride, padding, dilation and ceil_mode. Those in numbers are kept: a step of a small
+    network would spend more on checking them than on pooling.
+    """
+    in_numbers = {type(option) for option in options} <= {int, bool, type(None)}
+    return _kept_windows(name, size, *options) if in_numbers else _checked_windows(name, size, *options)
+
+
+def _checked_windows(
     name: str, size: tuple, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool
-) -> list[tuple[int, int, int, int, int, int]]:
-    """For each axis: size, kernel, stride, padding, dilation and the number of windows."""
+) -> Windows:
     kernel = check_pair(name, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else check_pair(name, "stride", stride, 1)
     pads, gaps = check_pair(name, "padding", padding, 0), check_pair(name, "dilation", dilation, 1)
@@ -49,7 +62,10 @@ def _windows(
             f"{name}: expected images that hold a window, got {tuple(size)} with padding {pads} for kernel {kernel} "
             f"(dilation {gaps}); use a smaller kernel or fewer pooling layers"
         )
-    return windows
+    return tuple(windows)
+
+
+_kept_windows = lru_cache(maxsize=512, typed=True)(_checked_windows)  # typed: True is no kernel size, though it is 1
 
 
 @op
@@ -77,16 +93,17 @@ def max_pool2d(
     (down, down_back), (across, across_back) = (axis(*window) for window in windows)
     rows, columns = windows[0][1], windows[1][1]
     y = empty((*x.shape[:2], len(down), len(across)), x.dtype)
-    items, work, apart = len(y) * len(down), y.size * rows * columns, all(_side_by_side(*w) for w in windows)
+    seen, out, shape, dtype = images(x), images(y), x.shape, x.dtype
+    items, work = len(y) * len(down), y.size * rows * columns
     if not needs[0]:
-        launch(max_forward, items, images(x), down, across, images(y), work=work)
+        launch(max_forward, items, seen, down, across, out, work=work)
         return unbatched(y, ndim), None
-    places = np.empty(images(y).shape, np.uint8 if rows * columns <= 256 else np.int32)
+    apart = _side_by_side(*windows[0]) and _side_by_side(*windows[1])
+    places = np.empty(out.shape, np.uint8 if rows * columns <= 256 else np.int32)
     if apart and rows == columns == 2:
-        launch(max_forward_by_twos, items, images(x), images(y), places, work=work)
+        launch(max_forward_by_twos, items, seen, out, places, work=work)
     else:
-        launch(max_forward_with_places, items, images(x), down, across, images(y), places, work=work)
-    shape, dtype = x.shape, x.dtype
+        launch(max_forward_with_places, items, seen, down, across, out, places, work=work)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx, upstream = empty(shape, dtype), images(dense(batched(dy)))
@@ -132,7 +149,7 @@ def avg_pool2d(
     if divisor_override is not None:
         down = down._replace(counts=np.full_like(down.counts, divisor_override))
         across = across._replace(counts=np.ones_like(across.counts))
-    return _average(x, down, across, all(_side_by_side(*window) for window in windows))
+    return _average(x, down, across, _side_by_side(*windows[0]) and _side_by_side(*windows[1]))
 
 
 def _check_divisor(divisor: Any) -> None:
