@@ -29,8 +29,9 @@ MOST_TYPES = 4  # combinations a kernel's table holds; nearly every kernel meets
 if config.THREADING_LAYER == "default":  # OpenMP wakes its threads in a microsecond; workqueue takes a hundred
     config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 # GNU's OpenMP spins for milliseconds at each barrier, in vain when another process holds the core: with one busy beside
-# it, a step of a small CNN took 560 ms instead of 18. It reads this when the threads start; about 0.1 ms of spinning.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# it, a step of a small CNN took 560 ms instead of 18. It reads this when the threads start: 0.1 ms of spinning, longer
+# than a step's Python between two launches takes, as waking a thread that fell asleep takes 25 us.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 class Kernel:
