@@ -40,6 +40,7 @@ PAIRS = [((5,), (5,)), ((3, 1), (1, 7)), ((2, 3, 5, 7), (3, 1, 1)), ((), (4,)), 
 SHAPES = [(), (1,), (13,), (0, 3), (7, 11), (2, 3, 5, 7), (2, 1, 4, 4)]
 
 CASES = [Case("add", pair, each(lambda a, b: a + b)) for pair in PAIRS]
+CASES += [Case("add", ((2, 8, 48, 48), (2, 8, 48, 48)), lambda a, b: a + b)]  # large enough for a kernel
 CASES += [Case("subtract", pair, each(lambda a, b: a - b)) for pair in PAIRS]
 CASES += [Case("multiply", pair, each(lambda a, b: a * b)) for pair in PAIRS]
 CASES += [Case("divide", (a, apart(*b)), each(lambda a, b: a / b)) for a, b in PAIRS]
