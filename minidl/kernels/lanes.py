@@ -1,5 +1,6 @@
 """What sums need beside `registers.py`: a fixed number of lanes, other widths, the sum of the lanes, and the cache."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,17 @@ def first(typing, value, count):
     return value(value, types.intp), codegen
 
 
+def _halved(builder: Any, value: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """The lanes combined to one, the second half with the first until one is left."""
+    width = value.type.count
+    while width > 1:
+        width //= 2
+        index = ir.VectorType(_INT32, width)
+        halves = (ir.Constant(index, list(range(start, start + width))) for start in (0, width))
+        value = combine(*(builder.shuffle_vector(value, value, half) for half in halves))
+    return builder.extract_element(value, ir.Constant(_INT32, 0))
+
+
 def _plain_sum(value):
     while len(value) > 1:
         value = value[: len(value) // 2] + value[len(value) // 2 :]
@@ -73,13 +85,20 @@ def lane_sum(typing, value):
     """The sum of the lanes: the second half added to the first until one is left."""
 
     def codegen(context, builder, signature, arguments):
-        total, width = arguments[0], value.lanes
-        while width > 1:
-            width //= 2
-            index = ir.VectorType(_INT32, width)
-            halves = (ir.Constant(index, list(range(start, start + width))) for start in (0, width))
-            total = builder.fadd(*(builder.shuffle_vector(total, total, half) for half in halves))
-        return builder.extract_element(total, ir.Constant(_INT32, 0))
+        return _halved(builder, arguments[0], builder.fadd)
+
+    return value.dtype(value), codegen
+
+
+@operation(np.max)
+def lane_top(typing, value):
+    """The largest lane; none is NaN."""
+
+    def codegen(context, builder, signature, arguments):
+        def larger(x, y):
+            return builder.select(builder.fcmp_ordered("<", x, y), y, x)
+
+        return _halved(builder, arguments[0], larger)
 
     return value.dtype(value), codegen
 

@@ -1,50 +1,49 @@
 """Sums along a row, in an order fixed in the source, so that they have the same bits on every machine.
 
-A plain loop over one accumulator cannot be vectorised without changing the order of the sum; sixteen accumulators
-written out can, on any register width, and err less.
+A plain loop over one accumulator cannot be vectorised without changing the order of the sum; the lanes of a register
+are so many interleaved partial sums, and err less.
 """
 
+import numpy as np
 from numba import njit
 
+from .lanes import LANES, lane_sum, lane_top
 from .launch import kernel
+from .register_arithmetic import less, select, spread
+from .registers import load
 
 BLOCK_ROWS = 256  # rows summed in the arrays' own dtype before float64 takes over
 
 
 @njit
 def total(x):
-    """Sum of a 1-D array, over sixteen interleaved partial sums."""
-    zero = x.dtype.type(0)
-    a = b = c = d = e = f = g = h = i = j = k = m = n = o = p = q = zero
-    whole = len(x) // 16
-    for t in range(whole):
-        r = x[16 * t : 16 * t + 16]
-        a, b, c, d = a + r[0], b + r[1], c + r[2], d + r[3]
-        e, f, g, h = e + r[4], f + r[5], g + r[6], h + r[7]
-        i, j, k, m = i + r[8], j + r[9], k + r[10], m + r[11]
-        n, o, p, q = n + r[12], o + r[13], p + r[14], q + r[15]
-    tail = zero
-    for t in range(16 * whole, len(x)):
-        tail += x[t]
-    return (((a + b) + (c + d)) + ((e + f) + (g + h))) + (((i + j) + (k + m)) + ((n + o) + (p + q))) + tail
+    """Sum of a 1-D array, over as many interleaved partial sums as there are lanes."""
+    end, sums = len(x) - len(x) % LANES, spread(x, 0, LANES)
+    for at in range(0, end, LANES):
+        sums = sums + load(x, at, LANES, LANES)
+    return lane_sum(sums + load(x, end, len(x) - end, LANES))
 
 
 @njit
 def dot(x, y):
-    """Sum of products of two 1-D arrays of one length, over sixteen interleaved partial sums."""
-    zero = x.dtype.type(0)
-    a = b = c = d = e = f = g = h = i = j = k = m = n = o = p = q = zero
-    whole = len(x) // 16
-    for t in range(whole):
-        r, s = x[16 * t : 16 * t + 16], y[16 * t : 16 * t + 16]
-        a, b, c, d = a + r[0] * s[0], b + r[1] * s[1], c + r[2] * s[2], d + r[3] * s[3]
-        e, f, g, h = e + r[4] * s[4], f + r[5] * s[5], g + r[6] * s[6], h + r[7] * s[7]
-        i, j, k, m = i + r[8] * s[8], j + r[9] * s[9], k + r[10] * s[10], m + r[11] * s[11]
-        n, o, p, q = n + r[12] * s[12], o + r[13] * s[13], p + r[14] * s[14], q + r[15] * s[15]
-    tail = zero
-    for t in range(16 * whole, len(x)):
-        tail += x[t] * y[t]
-    return (((a + b) + (c + d)) + ((e + f) + (g + h))) + (((i + j) + (k + m)) + ((n + o) + (p + q))) + tail
+    """Sum of products of two 1-D arrays of one length, over as many interleaved partial sums as there are lanes."""
+    end, sums = len(x) - len(x) % LANES, spread(x, 0, LANES)
+    for at in range(0, end, LANES):
+        sums = sums + load(x, at, LANES, LANES) * load(y, at, LANES, LANES)
+    return lane_sum(sums + load(x, end, len(x) - end, LANES) * load(y, end, len(x) - end, LANES))
+
+
+@njit
+def largest(x):
+    """The largest entry of a 1-D array that is not NaN; -inf if there is none."""
+    end, top = len(x) - len(x) % LANES, spread(x, -np.inf, LANES)
+    for at in range(0, end, LANES):
+        entries = load(x, at, LANES, LANES)
+        top = select(less(top, entries), entries, top)
+    result = lane_top(top)
+    for at in range(end, len(x)):
+        result = x[at] if x[at] > result else result
+    return result
 
 
 @kernel

@@ -9,15 +9,13 @@ from numba import njit
 
 from .exponential import exp
 from .launch import kernel
-from .reduce import dot, total
+from .reduce import dot, largest, total
 
 
 @njit
 def _exponentials(row, out):
     """out = e^(row - top), with `top` the largest entry; answers (top, sum of out)."""
-    top = row.dtype.type(-np.inf)
-    for c in range(len(row)):
-        top = row[c] if row[c] > top else top
+    top = largest(row)
     for c in range(len(row)):
         out[c] = exp(row[c] - top)
     return top, np.float64(total(out))

@@ -1,5 +1,7 @@
 """Cross-entropy and negative log-likelihood, of labels or of probabilities."""
 
+import functools
+
 import numpy as np
 
 from ..autograd import Pullback, op
@@ -146,12 +148,17 @@ def _check_class_weight(name: str, x: np.ndarray, weight: np.ndarray | None, nee
         )
     classes = x.shape[min(x.ndim - 1, 1)]
     if weight is None:
-        return np.ones(classes, x.dtype)
+        return _ones(classes, x.dtype)
     if weight.shape != (classes,):
         raise ValueError(f"{name}: expected one weight a class, shape ({classes},) for x {x.shape}, got {weight.shape}")
     if needs[2]:
         raise ValueError(f"{name}: expected class weights without a gradient, got some that require it; use detach()")
     return np.ascontiguousarray(weight)
+
+
+@functools.lru_cache(64)
+def _ones(count: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(count, dtype)
 
 
 def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
@@ -166,6 +173,9 @@ def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: in
         )
     if target.shape != shape:
         raise ValueError(f"{name}: expected labels of shape {shape} for x {x.shape}, got {target.shape}")
+    labels = np.ascontiguousarray(target, np.int64).reshape(-1)
+    if int(labels.view(np.uint64).max()) < classes:  # without its sign a negative number is a large one
+        return labels
     wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -173,7 +183,7 @@ def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: in
             f"{name}: expected labels from 0 to {classes - 1} ({classes} classes) or ignore_index {ignore_index}, got "
             f"{int(target[place])} at {place}"
         )
-    return np.ascontiguousarray(target, np.int64).reshape(-1)
+    return labels
 
 
 def _check_probabilities(name: str, x: np.ndarray, target: np.ndarray, ignore_index: int) -> None:

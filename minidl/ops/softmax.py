@@ -15,6 +15,8 @@ Rule = tuple[np.ndarray, Pullback | None]
 
 def along_rows(x: np.ndarray, dim: int) -> np.ndarray:
     """A C-ordered matrix whose rows run along `dim`; for images and dim 1 it is their memory as it lies."""
+    if x.ndim == 2 and dim == 1:
+        return np.ascontiguousarray(x)
     moved = np.moveaxis(x, dim, -1) if x.ndim else x.reshape(1)
     return np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
 
@@ -23,6 +25,8 @@ def from_rows(matrix: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarra
     """The array of this shape, in canonical order, of which `along_rows` made the matrix."""
     if not shape:
         return matrix.reshape(())
+    if len(shape) == 2 and dim == 1:
+        return matrix
     others = shape[:dim] + shape[dim + 1 :]
     return dense(np.moveaxis(matrix.reshape(*others, shape[dim]), -1, dim))
 
