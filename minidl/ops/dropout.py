@@ -35,7 +35,7 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     y, blocks = empty_like(x), -(-x.size // BLOCK)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
     state = as_generator(rng).reserve(-(-x.size // 4))
-    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, *state, keep, scale, work=4 * x.size)
+    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, *state, keep, scale, work=2 * x.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(dy)
