@@ -72,6 +72,9 @@ class SGD(Optimizer):
                 if parameter.grad is not None:
                     self._update(parameter, momentum, first, settings)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_rows": {}}  # a copy's rows would be copies themselves, not its arrays' memory
+
     def _settings_of(self, place: int, group: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """What the kernel reads in a parameter's first step, and later; made anew when an option is another object."""
         options = group["lr"], group["weight_decay"], group["momentum"], group["dampening"], group["nesterov"]

@@ -1,5 +1,6 @@
 """SGD against PyTorch's numbers for all options, its state, and what it leaves alone."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -142,6 +143,20 @@ def test_what_changes_between_steps_is_seen():
     optimizer.param_groups[0]["lr"] = True
     with pytest.raises(TypeError, match="expected a number as lr, got True"):
         step()
+
+
+def test_a_copy_updates_its_own_parameters():
+    weight = nn.Parameter(ones(2, 3))
+    optimizer = optim.SGD([weight], lr=1.0, momentum=0.5)
+    weight.grad = np.ones((2, 3), np.float32)
+    optimizer.step()
+    copied = copy.deepcopy(optimizer)
+    (other,) = copied.param_groups[0]["params"]
+    copied.step()
+    assert np.array_equal(weight.numpy(), np.zeros((2, 3)))
+    assert np.array_equal(other.numpy(), np.full((2, 3), -1.5))
+    assert np.array_equal(copied.state[other]["momentum_buffer"], np.full((2, 3), 1.5))
+    assert np.array_equal(optimizer.state[weight]["momentum_buffer"], np.ones((2, 3)))
 
 
 def test_resume_is_exact():
