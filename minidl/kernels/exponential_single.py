@@ -8,7 +8,7 @@ rounded to a whole number, which its low bits then hold. Fused multiply-adds kee
 import numpy as np
 from numba import njit
 
-from .register_arithmetic import fma, less, negative, reinterpret, select, spread
+from .register_arithmetic import fma, less, reinterpret, select, spread
 
 LANES = 128  # so many chains of multiply-adds beside each other hide their latency
 
@@ -23,16 +23,16 @@ _SIGN, _SIZE = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
 
 
 @njit(inline="always")
-def _split(x):
-    """x = n ln 2 + r: a number whose low bits are n, and e^r - 1."""
-    shifted = fma(x, spread(x, _LOG2_E, LANES), spread(x, _ROUND, LANES))
+def _split(x, sign):
+    """sign * x = n ln 2 + r: a number whose low bits are n, and e^r - 1. The constants take the sign, for nothing."""
+    shifted = fma(x, spread(x, sign * _LOG2_E, LANES), spread(x, _ROUND, LANES))
     n = shifted - spread(x, _ROUND, LANES)
-    r = fma(n, spread(x, -_LN2_LOW, LANES), fma(n, spread(x, -_LN2_HIGH, LANES), x))
-    p = fma(spread(x, _C4, LANES), r, spread(x, _C3, LANES))
+    r = fma(n, spread(x, -sign * _LN2_LOW, LANES), fma(n, spread(x, -sign * _LN2_HIGH, LANES), x))  # sign * r
+    p = fma(spread(x, _C4, LANES), r, spread(x, sign * _C3, LANES))
     p = fma(p, r, spread(x, _C2, LANES))
-    p = fma(p, r, spread(x, _C1, LANES))
+    p = fma(p, r, spread(x, sign * _C1, LANES))
     p = fma(p, r, spread(x, _C0, LANES))
-    return reinterpret(shifted), fma(r * r, p, r)
+    return reinterpret(shifted), fma(r * r, p, spread(x, sign, LANES) * r)
 
 
 @njit(inline="always")
@@ -41,7 +41,7 @@ def single_sigmoid(x):
     low, high = spread(x, np.float32(-104), LANES), spread(x, np.float32(66), LANES)
     bounded = select(less(x, low), low, x)  # a NaN passes all comparisons
     bounded = select(less(high, bounded), high, bounded)
-    n, q = _split(negative(bounded))
+    n, q = _split(bounded, -_ONE)
     scale = reinterpret((n << spread(n, _EXPONENT, LANES)) + spread(n, _BIAS_LESS_30, LANES))
     small = spread(x, _SMALL, LANES)
     return small / fma(scale, q, small + scale)
@@ -54,7 +54,7 @@ def single_tanh(x):
     size = reinterpret(bits & spread(bits, _SIZE, LANES))
     high = spread(x, np.float32(9.5), LANES)
     size = select(less(high, size), high, size)
-    n, q = _split(size + size)
+    n, q = _split(size + size, _ONE)
     one, scale = spread(x, _ONE, LANES), reinterpret((n << spread(n, _EXPONENT, LANES)) + spread(n, _BIAS, LANES))
     y = fma(scale, q, scale - one) / fma(scale, q, scale + one)
     return reinterpret(reinterpret(y) | (bits & spread(bits, _SIGN, LANES)))

@@ -93,16 +93,6 @@ def fma(typing, a, b, c):
     return a(a, a, a), codegen
 
 
-@operation(lambda x: -x)
-def negative(typing, x):
-    """-x of floats; LLVM makes it part of a multiply-add that takes it."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.fneg(arguments[0])
-
-    return x(x), codegen
-
-
 def _mask_of(kind: Any) -> Register:
     return Register(types.boolean, kind.lanes)
 
