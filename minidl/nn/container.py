@@ -61,12 +61,16 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last layer's output; two layers that can be computed in one pass are, with the same result."""
-        layers = list(self)
-        while layers:
-            layer = layers.pop(0)
-            fused = _fused(layer, layers[0]) if layers else None
-            if fused is not None:
-                layer, layers = fused, layers[1:]
+        held, done = self.__dict__, False
+        names = self._names
+        for place, name in enumerate(names, 1):
+            if done:  # with the layer before
+                done = False
+                continue
+            layer = held[name]
+            if getattr(type(layer), "fused_with", None) is not None and place < len(names):
+                fused = _fused(layer, held[names[place]])
+                layer, done = (layer, False) if fused is None else (fused, True)
             x = layer(x)
         return x
 
@@ -79,13 +83,12 @@ def _fused(layer: Any, following: Any) -> Callable[..., Any] | None:
 
     A class knows by a method `fused_with(following)`, which answers that function, or None.
     """
-    fuse = getattr(type(layer), "fused_with", None)
-    if fuse is None or not isinstance(following, Module):
+    if not isinstance(following, Module):
         return None
     for module in (layer, following):
         if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
             return None
-    return fuse(layer, following)
+    return type(layer).fused_with(layer, following)
 
 
 class _Named:

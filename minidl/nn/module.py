@@ -4,9 +4,8 @@ What an attribute holds decides what it is: a `Parameter` is trained, a `Module`
 a child, a name given to `register_buffer` is saved but not trained. Everything comes in the order of assignment.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from ..checks import check_dtype
 from ..kernels.layout import dense
 from ..tensor import FLOATS, Tensor, tensor
 from . import state
+from .hooks import Handle
 
-_keys = itertools.count()
 _OWN = frozenset({"training", "_buffers", "_forward_hooks", "_forward_pre_hooks"})
 
 
@@ -34,20 +33,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
-
-
-class Handle:
-    """What registering a hook answers; `remove()` takes the hook off."""
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable):
-        if not callable(hook):
-            raise TypeError(f"hook: expected a function, got {type(hook).__name__}")
-        self._hooks, self._key = hooks, next(_keys)
-        hooks[self._key] = hook
-
-    def remove(self) -> None:
-        """Take the hook off; a second time does nothing."""
-        self._hooks.pop(self._key, None)
 
 
 def _spread(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -70,6 +55,21 @@ def _missing(self: "Module", *inputs: Any) -> Any:
     raise NotImplementedError(f"{type(self).__name__}: expected a method forward(self, ...), got none; define it")
 
 
+class _Unborn:
+    """Stands in the class for what `Module.__init__` puts into the instance, to say so where it was not called."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, module: "Module | None", owner: type) -> Any:
+        kind, name = owner.__name__, self._name
+        raise AttributeError(
+            f"'{kind}' object has no attribute '{name}'; its __init__ has not called super().__init__()",
+            name=name,
+            obj=module,
+        )
+
+
 class Module:
     """The base of every layer and model: define `__init__` and `forward`, and call the instance.
 
@@ -82,12 +82,13 @@ class Module:
     ...         return self.layer(self.layer(x))
     """
 
-    training: bool
     forward: Callable[..., Any] = _missing
     no_decay = False  # True in normalization layers: see optim.no_decay_groups
-    _buffers: dict[str, bool]  # name: whether state_dict holds it
-    _forward_hooks: dict[int, Callable]
-    _forward_pre_hooks: dict[int, Callable]
+    fused_with: Callable[..., Any] | None = None  # of layers that can be computed with the next: see Sequential
+    training: bool = cast(bool, _Unborn())
+    _buffers: dict[str, bool] = cast(dict, _Unborn())  # name: whether state_dict holds it
+    _forward_hooks: dict[int, Callable] = cast(dict, _Unborn())
+    _forward_pre_hooks: dict[int, Callable] = cast(dict, _Unborn())
 
     def __init__(self) -> None:
         self.__dict__.update(training=True, _buffers={}, _forward_hooks={}, _forward_pre_hooks={})
@@ -108,11 +109,6 @@ class Module:
                 "use minidl.tensor(...)"
             )
         self.__dict__[name] = value
-
-    def __getattr__(self, name: str) -> Any:
-        kind = type(self).__name__
-        unborn = "" if "_buffers" in self.__dict__ else "; its __init__ has not called super().__init__()"
-        raise AttributeError(f"'{kind}' object has no attribute '{name}'{unborn}", name=name, obj=self)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks):
