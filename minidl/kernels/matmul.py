@@ -84,10 +84,10 @@ def _plan(m: int, k: int, n: int, layout: _Layout) -> _Plan:
         apart = rows * layout.a_row, 0, rows * n
     full = _jobs(rows, terms, n, layout)
     last = _jobs(m, k - (parts - 1) * terms, n, layout) if parts > 1 else _jobs(m - (blocks - 1) * rows, k, n, layout)
-    grid = Grid(blocks, 1, panels, len(full), layout.width, *apart, b_panel=layout.b_panel)
+    grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, b_panel=layout.b_panel)
     runs = np.arange(terms // CHAIN + 1, dtype=np.int64) * CHAIN
     tables = runs * layout.a_step, runs * layout.b_step, table([*full, *last]), np.array(grid, np.int64)
-    return _Plan(parts, blocks * panels, tables)
+    return _Plan(parts, grid.items, tables)
 
 
 def _jobs(rows: int, terms: int, columns: int, layout: _Layout) -> list[Job]:

@@ -34,13 +34,12 @@ class Job(NamedTuple):
     c_row: int = 0
     outer: int = 1
     a_outer: int = 0
-    b_outer: int = 0
     c_outer: int = 0
     inner: int = 1
     a_inner: int = 0
     c_inner: int = 0
     left: int = 0  # the first column; the right operand is read from where column 0 would lie
-    mode: int = 0  # WRITE, ADD or SUM_OUTER
+    mode: int = 0  # WRITE or ADD
 
 
 WRITE, ADD, SUM_OUTER = (
@@ -56,6 +55,7 @@ class Grid(NamedTuple):
     blocks: int = 1
     groups: int = 1
     panels: int = 1
+    together: int = 1  # panels of an item, over which a job's terms stay in the cache
     jobs: int = 1  # of every block but the last, whose jobs follow in the table
     width: int = 0  # columns of a panel
     a_block: int = 0
@@ -66,6 +66,11 @@ class Grid(NamedTuple):
     c_group: int = 0
     a_panel: int = 0
     b_panel: int = 0
+
+    @property
+    def items(self) -> int:
+        """What the kernel's range is over: blocks, groups, and panels together."""
+        return self.blocks * self.groups * -(-self.panels // self.together)
 
 
 _NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
@@ -82,31 +87,56 @@ def table(jobs: list[Job]) -> np.ndarray:
 
 
 def _worker(tile: Callable[..., None]) -> Callable[..., None]:
-    """Run one job for one block, group and panel, whose places in a, b, c and the bias are `at`."""
+    """Run one job: `at` is where its block and group begin in a, b and c, and the group's columns."""
 
     @njit
-    def work(job, columns, a, b, bias, c, a_runs, b_runs, at):
-        rows, first, runs, run = job[0], job[2], job[3], job[4]
-        outer, inner, mode, c_row, column = job[12], job[16], job[20], job[11], at[3]
-        tiles, together = (rows + ROWS - 1) // ROWS, max(1, CHAIN // max(run, 1))
+    def work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
+        first, runs, run, mode, width = job[2], job[3], job[4], job[19], grid[5]
+        together = max(1, CHAIN // max(run, 1))
         for i in range(first, first + max(runs, 1), together):
             terms = i, min(together, first + runs - i), run
-            for o in range(outer):
-                add = i > first or mode == ADD or (mode == SUM_OUTER and o > 0)
-                biased = not add and len(bias) > 0
-                base, add = bias if biased else c, add or biased
-                right = at[1] + job[9] + o * job[14], job[6]
-                for j in range(inner):
-                    left = at[0] + job[7] + o * job[13] + j * job[17]
-                    to = at[2] + job[10] + o * job[15] + j * job[18]
-                    for t in range(tiles):  # of nearly equal heights
-                        r = rows * t // tiles
-                        size, from_ = (rows * (t + 1) // tiles - r, columns), (left + r * job[8], job[8], job[5])
-                        here = to + r * c_row, c_row
-                        under = (column, 0) if biased else here
-                        tile(size, a, from_, b, right, a_runs, b_runs, terms, c, here, base, under, add)
+            biased = i == first and mode == WRITE and len(bias) > 0
+            base, add = bias if biased else c, i > first or mode == ADD or biased
+            for panel in range(panels[0], panels[1]):
+                left = max(job[18] - panel * width, 0)
+                columns, column = min(width, job[18] + job[1] - panel * width) - left, panel * width + left
+                if columns > 0:
+                    a_at, b_at = at[0] + job[7] + panel * grid[12], (at[1] + job[9] + panel * grid[13] + left, job[6])
+                    for o in range(job[12]):
+                        for j in range(job[15]):
+                            begin = (
+                                a_at + o * job[13] + j * job[16],
+                                at[2] + column + job[10] + o * job[14] + j * job[17],
+                            )
+                            for t in range((job[0] + ROWS - 1) // ROWS):
+                                r, height = _part(job[0], t)
+                                here = begin[1] + r * job[11], job[11]
+                                under = (at[3] + column, 0) if biased else here
+                                from_ = begin[0] + r * job[8], job[8], job[5]
+                                tile(
+                                    (height, columns),
+                                    a,
+                                    from_,
+                                    b,
+                                    b_at,
+                                    a_runs,
+                                    b_runs,
+                                    terms,
+                                    c,
+                                    here,
+                                    base,
+                                    under,
+                                    add,
+                                )
 
     return work
+
+
+@njit
+def _part(rows, t):
+    """The rows of tile t: where they begin and how many; all tiles are nearly as high."""
+    tiles = (rows + ROWS - 1) // ROWS
+    return rows * t // tiles, rows * (t + 1) // tiles - rows * t // tiles
 
 
 def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
@@ -114,20 +144,16 @@ def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
     work = _worker(tile)
 
     def multiply(a, b, bias, c, a_runs, b_runs, jobs, grid, low, high):
-        groups, panels, many, width = grid[1], grid[2], grid[3], grid[4]
+        groups, panels, several, many = grid[1], grid[2], grid[3], grid[4]
+        parts = (panels + several - 1) // several
         for item in range(low, high):
-            panel, group, block = item % panels, item // panels % groups, item // (panels * groups)
+            part, group, block = item % parts, item // parts % groups, item // (parts * groups)
             from_, to = (0, many) if block < grid[0] - 1 else (many, len(jobs))
-            a_at = block * grid[5] + group * grid[8] + panel * grid[11]
-            b_at = block * grid[6] + group * grid[9] + panel * grid[12]
-            column = group * grid[10] + panel * width
-            c_at = block * grid[7] + column
+            a_at, b_at = block * grid[6] + group * grid[9], block * grid[7] + group * grid[10]
+            at = a_at, b_at, block * grid[8] + group * grid[11], group * grid[11]
             for j in range(from_, to):
-                left = max(jobs[j, 19] - panel * width, 0)
-                columns = min(width, jobs[j, 19] + jobs[j, 1] - panel * width) - left
-                if columns > 0:
-                    at = a_at, b_at + left, c_at + left, column + left
-                    work(jobs[j], columns, a, b, bias, c, a_runs, b_runs, at)
+                span = part * several, min(panels, (part + 1) * several)
+                work(jobs[j], span, grid, a, b, bias, c, a_runs, b_runs, at)
 
     multiply.__name__, multiply.__doc__ = name, says
     return kernel(multiply)

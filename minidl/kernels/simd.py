@@ -164,7 +164,9 @@ class _Tile(Vectors):
 
     def _left(self, start: Any, rows: int, masks: list[Any]) -> list[list[Any]]:
         """The elements a[r], each in every lane of a register, or the registers a[r, j]."""
-        builder, base, left = self.builder, start, []
+        builder, left = self.builder, []
+        # Hidden from LLVM, which else makes each row's address from the one before: a chain of additions.
+        base = builder.asm(ir.FunctionType(INT64, [INT64]), "", "=r,0", [start], side_effect=False)
         for r in range(rows):
             if r and r % _GROUP == 0:
                 base = builder.add(base, self.rows_apart[_GROUP])

@@ -9,11 +9,10 @@ from itertools import product
 
 import numpy as np
 
-from ..kernels.product import ADD, CHAIN, SUM_OUTER, Grid, Job
-from .windows import Extents, Plan, Run, Steps, blocks_of, plan
+from ..kernels.product import ADD, CHAIN, WRITE, Grid, Job
+from .windows import BLOCKS, Extents, Plan, Run, Steps, blocks_of, plan
 
 BLOCK_PIXELS = 1024  # that a partial sum takes at least: adding them then costs little
-MOST_PARTIAL = 16
 
 
 def correlating(
@@ -31,7 +30,7 @@ def correlating(
     weight's memory, as many places of the window as lie side by side at once; `turned`, the other way around.
     """
     sums, outputs = 1 if by_column else source.channels // groups, target.channels // groups
-    most = max(-(-BLOCK_PIXELS // (target.height * target.width)), -(-count // MOST_PARTIAL))
+    most = max(-(-BLOCK_PIXELS // (target.height * target.width)), -(-count // BLOCKS))
     blocks, *sizes = blocks_of(count, most)
     apart = (source.image, target.image) if turned else (target.image, source.image)
     steps, jobs, first, covered = [], ([], []), 0, False
@@ -47,27 +46,30 @@ def correlating(
         alike = [Job(first=first, runs=len(terms.a), **terms.strides, **place) for place in places]
         complete = len(v.places) * len(h.places) == window[0] * window[1]
         for images, found in zip(sizes, jobs, strict=True):
-            found += _over_images(alike, images, together, apart, SUM_OUTER if complete and not covered else ADD)
+            found += _over_images(alike, images, together, apart, WRITE if complete and not covered else ADD)
         covered = covered or complete
         first += len(terms.a)
         steps.append(terms)
     weight = window[0] * window[1] * sums * outputs
     across = (sums, outputs, outputs) if turned else (outputs, sums, weight)
-    grid = Grid(blocks, groups, -(-(outputs if turned else window[1] * sums) // width), 0, width)
+    panels = -(-(outputs if turned else window[1] * sums) // width)
+    grid = Grid(blocks, groups, panels, panels if blocks * groups >= BLOCKS else 1, width=width)
     grid = grid._replace(a_block=sizes[0] * apart[0], b_block=sizes[0] * apart[1], c_block=weight * groups)
     grid = grid._replace(**dict(zip(("a_group", "b_group", "c_group"), across, strict=True)))
-    return plan(steps, jobs, grid._replace(a_panel=width * by_column, b_panel=width), covered)
+    # Image by image, so that one is still in the cache when its next job comes; the complete rectangle's writes first.
+    in_order = [[job for _, job in sorted(of_block, key=lambda entry: entry[0])] for of_block in jobs]
+    return plan(steps, in_order, grid._replace(a_panel=width * by_column, b_panel=width), covered)
 
 
-def _over_images(jobs: list[Job], images: int, together: int, apart: tuple[int, int], mode: int) -> Iterator[Job]:
-    """The jobs, whose terms are those of `together` images, for so many images."""
-    whole, rest = divmod(images, together)
-    for start, several, times in ((0, together, whole), (whole * together, rest, 1)):
-        for job in jobs if several and times else ():
+def _over_images(
+    jobs: list[Job], images: int, together: int, apart: tuple[int, int], mode: int
+) -> Iterator[tuple[int, Job]]:
+    """Each job, whose terms are those of `together` images, for so many images, and which image it begins with."""
+    for start in range(0, images, together):
+        for job in jobs:
+            runs = job.runs // together * min(together, images - start)
             a, b = job.a + start * apart[0], job.b + start * apart[1]
-            strides = {"a_outer": several * apart[0], "b_outer": several * apart[1]}
-            runs = job.runs // together * several
-            yield job._replace(a=a, b=b, runs=runs, outer=times, **strides, mode=ADD if start else mode)
+            yield start, job._replace(a=a, b=b, runs=runs, mode=ADD if start else mode)
 
 
 def _pixels(v: Run, h: Run, source: Extents, target: Extents, images: int, turned: bool) -> Steps:

@@ -5,7 +5,7 @@ of columns are a rectangle of pixels that sum over the same places. The inside o
 another: no image is padded, nothing is multiplied by padding, and strides and dilations are strides of memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -122,13 +122,12 @@ def blocks_of(count: int, size: int) -> tuple[int, int, int]:
     return blocks, size, count - (blocks - 1) * size
 
 
-def plan(steps: list[Steps], jobs: tuple[list[Job], list[Job]], grid: Grid, covered: bool = True) -> Plan:
+def plan(steps: list[Steps], jobs: Sequence[list[Job]], grid: Grid, covered: bool = True) -> Plan:
     """The tables; the jobs are those of every block but the last, and of that."""
     a, b = ([step[side] for step in steps] for side in (0, 1))
     a_runs, b_runs = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (a, b))
-    items = grid.blocks * grid.groups * grid.panels
     grid = grid._replace(jobs=len(jobs[0]))
-    return Plan(a_runs, b_runs, table([*jobs[0], *jobs[1]]), np.array(grid, np.int64), items, covered)
+    return Plan(a_runs, b_runs, table([*jobs[0], *jobs[1]]), np.array(grid, np.int64), grid.items, covered)
 
 
 def _cost(rows: int) -> float:
@@ -205,7 +204,7 @@ def sliding(
         steps.append(terms)
         first += len(terms.a)
     grid = Grid(
-        *(blocks, groups, panels, 0, layout.width, size * source.image, 0, size * target.image),
+        *(blocks, groups, panels, 1, 0, layout.width, size * source.image, 0, size * target.image),
         *(sums, layout.group, columns, layout.width * by_column, layout.panel),
     )
     return plan(steps, jobs, grid)
