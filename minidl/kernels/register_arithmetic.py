@@ -13,7 +13,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 
 from .registers import Register, in_every_lane, operation, pointer_to
 
-_INT64 = ir.IntType(64)
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 # Operators between two registers of one kind: LLVM's instruction for floats, and that for whole numbers without sign.
 _OPERATORS = (
@@ -177,9 +177,13 @@ def load_bits(typing, words, at, lanes):
     kind = Register(types.boolean, lanes.literal_value)
 
     def codegen(context, builder, signature, arguments):
-        bits = ir.IntType(kind.lanes)
-        pointer = pointer_to(context, builder, signature.args[0], arguments[0], arguments[1], bits)
-        return builder.bitcast(builder.load(pointer, align=8), context.get_value_type(kind))
+        count = kind.lanes
+        halves, each = ir.VectorType(_INT32, count // 32), ir.VectorType(_INT32, count)
+        pointer = pointer_to(context, builder, signature.args[0], arguments[0], arguments[1], halves)
+        found, order = builder.load(pointer, align=8), ir.Constant(each, [i // 32 for i in range(count)])
+        spread = builder.shuffle_vector(found, found, order)  # a cast of the words to a mask is slow under AVX2
+        bits = builder.and_(spread, ir.Constant(each, [1 << i % 32 for i in range(count)]))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(each, None))
 
     return kind(words, types.intp, lanes), codegen
 
@@ -215,7 +219,7 @@ def interleave(typing, a, b, c, d):
         a_, b_, c_, d_ = arguments
         pairs = [builder.or_(builder.and_(x, low), builder.shl(y, high)) for x, y in ((a_, b_), (c_, d_))]
         order = [i // 2 + i % 2 * a.lanes for i in range(2 * a.lanes)]
-        both = builder.shuffle_vector(*pairs, ir.Constant(ir.VectorType(ir.IntType(32), 2 * a.lanes), order))
+        both = builder.shuffle_vector(*pairs, ir.Constant(ir.VectorType(_INT32, 2 * a.lanes), order))
         return builder.bitcast(both, context.get_value_type(kind))
 
     return kind(a, a, a, a), codegen
