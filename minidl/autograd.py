@@ -9,6 +9,7 @@ downwards is a topological order, with no recursion. A node is freed as backward
 import functools
 import heapq
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
@@ -149,22 +150,21 @@ def _walk_down(root: Node, seed: np.ndarray) -> None:
         node = heapq.heappop(waiting)[1]
         dy = gradients.pop(node)
         inputs, parts = _pull(node, dy)
-        held = None
-        for place, part in enumerate(parts):
-            if part is None:
+        for place in range(len(parts)):
+            if parts[place] is None:
                 continue
             tensor: Any = inputs[place]
             source = tensor.node
             if source is None:
-                held = held or _held(dy, inputs, parts)
-                _add_to_leaf(tensor, part, tensor.grad is None and _is_fresh(part, held))
+                fresh = tensor.grad is None and _is_alone(parts, place)  # first: an argument would count
+                _add_to_leaf(tensor, parts[place], fresh)
             elif source not in gradients:
-                gradients[source] = part
+                gradients[source] = parts[place]
                 heapq.heappush(waiting, (-source.serial, source))
             elif source in owned:
-                _add_in_place(gradients[source], part)
+                _add_in_place(gradients[source], parts[place])
             else:
-                gradients[source] = _sum(gradients[source], part)
+                gradients[source] = _sum(gradients[source], parts[place])
                 owned.add(source)
 
 
@@ -179,9 +179,7 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
             raise ValueError(
                 f"backward: expected a scalar, got shape {root.shape}; reduce it (mean, sum) or pass backward(gradient)"
             )
-        ones = np.empty(root.shape, root.dtype)
-        ones.fill(1)
-        return ones
+        return np.array(1, root.dtype) if root.ndim == 0 else np.ones(root.shape, root.dtype)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {array.shape}")
@@ -190,7 +188,7 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
     return array
 
 
-def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[np.ndarray | None]]:
+def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
     """Run one pullback and free the node: its inputs, and the gradient of each that needs one."""
     pullback = node.pullback
     if pullback is None:
@@ -218,36 +216,29 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[np.ndar
     return inputs, parts
 
 
-def _held(dy: np.ndarray, inputs: list[Tensor | None], parts: list[np.ndarray | None]) -> list[np.ndarray]:
-    """The arrays around one pullback."""
-    held = [dy]
-    for tensor in inputs:
-        if tensor is not None:
-            held.append(tensor._array)
-    for part in parts:
-        if part is not None:
-            held.append(part)
-    return held
+def _references(parts: list[Any], place: int) -> int:
+    return sys.getrefcount(parts[place])
 
 
-def _is_fresh(part: np.ndarray, held: list[np.ndarray]) -> bool:
-    """Whether a gradient, which stands among `held` itself, lies in memory that nobody else holds: a leaf may keep it.
+def _references_of_base(parts: list[Any], place: int) -> int:
+    return sys.getrefcount(parts[place].base)
 
-    Arrays that own their memory share none with one another; only what shows memory from elsewhere is compared.
-    """
-    owner = part if part.base is None else part.base
-    owned, itself = type(owner) is np.ndarray and owner.base is None, False
-    for array in held:
-        base = array.base
-        if array is part and not itself:
-            itself = True
-        elif owned and base is None and array is not owner:
-            continue
-        elif owned and type(base) is np.ndarray and base is not owner and base.base is None:
-            continue
-        elif np.may_share_memory(part, array):
-            return False
-    return True
+
+_view = [np.empty(2)[:1]]
+_ALONE, _BASE_ALONE = _references(_view, 0), _references_of_base(_view, 0)  # Pythons differ in what they count
+
+
+def _is_alone(parts: list[Any], place: int) -> bool:
+    """Whether nothing but `parts` refers to a gradient, nor anything but it to the memory it lies in: then a leaf may
+    keep it without a copy."""
+    if _references(parts, place) != _ALONE:
+        return False
+    base = parts[place].base
+    if base is None:
+        return True
+    owns = type(base) is np.ndarray and base.base is None
+    del base
+    return owns and _references_of_base(parts, place) == _BASE_ALONE
 
 
 def _fit(name: str, position: int, part: Any, array: np.ndarray) -> np.ndarray:

@@ -75,6 +75,29 @@ def test_a_leafs_gradient_is_not_what_another_node_still_reads():
     np.testing.assert_allclose(x.grad, 5 + 3 * np.exp(x.numpy()), rtol=1e-14)
 
 
+def test_a_leaf_copies_no_gradient_that_is_its_alone_and_every_other():
+    kept, answers = [], []
+
+    @op
+    def double(x, *, hold):
+        def pullback(dy):
+            dx = 2 * dy if hold != "view" else (2 * np.stack([dy, dy]))[0]
+            answers.append(dx.__array_interface__["data"][0])
+            if hold == "array":
+                kept.append(dx)
+            elif hold == "memory":
+                kept.append(dx[1:])
+            return dx
+
+        return 2 * x, pullback
+
+    for hold, copied in (("nothing", False), ("view", False), ("array", True), ("memory", True)):
+        x = leaf(3)
+        double(x, hold=hold).sum().backward()
+        assert np.array_equal(x.grad, [2, 2, 2])
+        assert (x.grad.__array_interface__["data"][0] != answers.pop()) == copied, hold
+
+
 def test_a_leafs_gradient_does_not_show_an_input():
     @op
     def pick_second(x, y):
