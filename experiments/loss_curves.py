@@ -13,7 +13,6 @@ Prints a table; writes loss_curves.png and loss_curves.json.
 
 import argparse
 import dataclasses
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from tqdm.auto import tqdm
 from minidl.files import write_json
 
 from .common import networks
-from .common.arguments import UsageError, count, rate
+from .common.arguments import check_folder, count, rate
 from .common.compiling import Compilation, announced
 from .common.curves import draw, summarise, table
 from .common.images import Images, load
@@ -155,20 +154,6 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"\nWrote {options.out / 'loss_curves.png'} and loss_curves.json beside it, after {seconds['seconds']:.0f} s."
     )
-
-
-def check_folder(path: Path) -> None:
-    """Refuse a folder that cannot be written to now rather than after minutes of training.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UsageError(f"--out: expected a folder to write to, got {path} ({error.strerror})") from error
 
 
 def introduction(plan: Plan, images: Images, quick: bool) -> str:
