@@ -72,6 +72,16 @@ def test_a_bias_is_added_once_however_long_the_sum():
         np.testing.assert_allclose(matmul(x, y, bias=bias), x @ y + bias, atol=1e-11)
 
 
+def test_few_rows_times_a_long_transpose_equal_the_rows_of_many():
+    rng = np.random.default_rng(0)
+    k, n = (3, 40) if SMALL else (600, 700)
+    x, weight, bias = (rng.standard_normal(shape, dtype=np.float32) for shape in ((n, k), (n, k), (n,)))
+    whole = matmul(x, weight.T, bias=bias)
+    for m in (1, 13, 40):
+        assert np.array_equal(matmul(x[:m], weight.T, bias=bias), whole[:m])
+    assert np.array_equal(matmul(x[:9], weight.T), matmul(x, weight.T)[:9])
+
+
 def test_long_sums_err_no_more_than_numpys():
     rng = np.random.default_rng(0)
     x, y = rng.random((3, 5_000), dtype=np.float32), rng.random((5_000, 4), dtype=np.float32)
