@@ -44,8 +44,16 @@ class _Layout(NamedTuple):
 
 
 class _Plan(NamedTuple):
+    """What a product of two shapes and orders needs: how to copy the right operand, and the product's tables."""
+
+    few_rows: bool  # of the result, beside a large transpose on the right: the other way around there is less to turn
+    copy: tuple[int, int, int] | None  # panels, terms and width of the right operand's copy
+    turned: bool  # whether it is a transpose that is copied
+    lanes: int
     parts: int  # of the sum, each a result of its own
     items: int
+    work: int
+    nothing: np.ndarray
     tables: tuple[np.ndarray, ...]
 
 
@@ -54,67 +62,86 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 
     The bits are the same on any number of threads. `bias` is for an `x` that is not a transpose.
     """
-    (m, k), n = x.shape, y.shape[1]
-    out = np.empty((m, n), x.dtype) if out is None else out
-    bias = nothing(x.dtype) if bias is None else bias
+    out = np.empty((len(x), y.shape[1]), x.dtype) if out is None else out
+    ordered = x.flags.c_contiguous, y.flags.c_contiguous
+    plan = _plan(x.shape, y.shape, ordered, x.dtype, False)
     if not out.size:
         return out
-    if x.flags.c_contiguous and not y.flags.c_contiguous and 2 * m * (k + 2 * n) < k * n:
+    if plan.few_rows:
         _product_turned(x, y.T, out, bias)
     else:
-        _product(x, y, out, bias)
+        _product(plan, x if ordered[0] else x.T, y if ordered[1] else y.T, out, bias)
     return out
 
 
-def _product(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndarray, add: bool = False) -> None:
-    (m, k), n = x.shape, y.shape[1]
-    width = VECTORS * REGISTER // x.itemsize
-    right, b_step, b_panel = _right(y, width, m)
-    if x.flags.c_contiguous:
-        left, a_row, a_step = x.reshape(-1), k, 1
-    else:
-        left, a_row, a_step = np.ascontiguousarray(x.T).reshape(-1), 1, m
-    plan = _plan(m, k, n, _Layout(a_row, a_step, b_step, b_panel, width), add)
-    sums = out.reshape(-1) if plan.parts == 1 else np.empty(plan.parts * m * n, x.dtype)
-    launch(multiply, plan.items, left, right, bias, sums, *plan.tables, work=m * n * k // 16)
-    if plan.parts > 1:
-        launch(sum_blocks, m * n, sums.reshape(plan.parts, -1), out.reshape(-1), work=sums.size)
+def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
+    """The operands, or their transposes, in C order."""
+    _, shape, turned, lanes, parts, items, work, nothing, tables = plan
+    left = left if left.flags.c_contiguous else np.ascontiguousarray(left)
+    right = right if right.flags.c_contiguous else np.ascontiguousarray(right)
+    if shape is not None:
+        copy = np.empty(shape, left.dtype)
+        if turned:
+            launch(panels_of_columns, shape[0], right, copy, len(right), lanes, work=copy.size)
+        else:
+            launch(panels_of_rows, shape[0], right.reshape(len(right), 1, -1), copy, shape[0], work=copy.size)
+        right = copy
+    sums = out if parts == 1 else np.empty((parts, out.size), out.dtype)
+    bias = nothing if bias is None else bias
+    launch(multiply, items, left.ravel(), right.ravel(), bias, sums.reshape(-1), *tables, work=work)
+    if parts > 1:
+        launch(sum_blocks, out.size, sums, out.reshape(-1), work=sums.size)
 
 
-def _product_turned(x: np.ndarray, weight: np.ndarray, out: np.ndarray, bias: np.ndarray) -> None:
+def _product_turned(x: np.ndarray, weight: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
     """x @ weight.T as the transpose of weight @ x.T: of few rows, x and the result are less to turn than the weight.
 
     Each sum has the same terms in the same order, so the bits are the same.
     """
-    m, n = len(x), len(weight)
+    m, n = out.shape
     turned = np.empty((n, m), x.dtype)
-    if len(bias):
+    if bias is not None:
         launch(fill_rows, n, bias, turned, work=turned.size)
-    _product(np.ascontiguousarray(weight), x.T, turned, nothing(x.dtype), add=len(bias) > 0)
-    lanes = REGISTER // x.itemsize
-    launch(transpose, -(-m // lanes), turned, out, lanes, work=out.size)
+    plan = _plan(weight.shape, x.shape[::-1], (True, False), x.dtype, bias is not None)
+    _product(plan, weight, x, turned, None)
+    launch(transpose, -(-m // plan.lanes), turned, out, plan.lanes, work=out.size)
 
 
 @lru_cache(1024)
-def _plan(m: int, k: int, n: int, layout: _Layout, add: bool) -> _Plan:
+def _plan(
+    left: tuple[int, int], right: tuple[int, int], ordered: tuple[bool, bool], dtype: np.dtype, add: bool
+) -> _Plan:
+    (m, k), n = left, right[1]
+    lanes = REGISTER // dtype.itemsize
+    width = VECTORS * lanes
+    few_rows = ordered == (True, False) and 2 * m * (k + 2 * n) < k * n
+    copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
+    layout = _Layout(*((k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width)
+    panels = -(-n // width)
+    parts, grid, jobs = _cut(m, k, n, layout, add)
+    runs = np.arange(-(-k // CHAIN) + 1, dtype=np.int64) * CHAIN
+    tables = runs * layout.a_step, runs * layout.b_step, jobs, np.array(grid, np.int64)
+    copy = (panels, k, width) if copied else None
+    return _Plan(few_rows, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables)
+
+
+def _cut(m: int, k: int, n: int, layout: _Layout, add: bool) -> tuple[int, Grid, np.ndarray]:
+    """Parts of the sum, or blocks of rows, and their jobs."""
     panels = -(-n // layout.width)
-    blocks = -(-m // (BLOCK if panels < FEW else TALL))
-    rows, terms = -(-m // blocks), k
+    blocks = max(1, -(-m // (BLOCK if panels < FEW else TALL)))
     parts = -(-k // TERMS) if layout.a_row == 1 and blocks * panels < FEW else 1
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN
         parts = blocks = -(-k // terms)
-        rows, apart = m, (terms * layout.a_step, terms * layout.b_step, m * n)
+        apart = terms * layout.a_step, terms * layout.b_step, m * n
+        full, last = _jobs(m, terms, n, layout, add), _jobs(m, k - (parts - 1) * terms, n, layout, add)
     else:
-        blocks = -(-m // rows)
+        rows = max(1, -(-m // blocks))
+        blocks = max(1, -(-m // rows))
         apart = rows * layout.a_row, 0, rows * n
-    full = _jobs(rows, terms, n, layout, add)
-    rest = (m, k - (parts - 1) * terms) if parts > 1 else (m - (blocks - 1) * rows, k)
-    last = _jobs(*rest, n, layout, add)
+        full, last = _jobs(rows, k, n, layout, add), _jobs(m - (blocks - 1) * rows, k, n, layout, add)
     grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, b_panel=layout.b_panel)
-    runs = np.arange(terms // CHAIN + 1, dtype=np.int64) * CHAIN
-    tables = runs * layout.a_step, runs * layout.b_step, table([*full, *last]), np.array(grid, np.int64)
-    return _Plan(parts, grid.items, tables)
+    return parts, grid, table([*full, *last])
 
 
 def _jobs(rows: int, terms: int, columns: int, layout: _Layout, add: bool) -> list[Job]:
@@ -126,18 +153,3 @@ def _jobs(rows: int, terms: int, columns: int, layout: _Layout, add: bool) -> li
     if rest or not whole:
         jobs.append(job._replace(first=whole, runs=1, run=rest, mode=ADD if whole or add else WRITE))
     return jobs
-
-
-def _right(y: np.ndarray, width: int, uses: int) -> tuple[np.ndarray, int, int]:
-    """The right operand's memory, how far its rows and how far its panels lie apart: as it is, or copied to panels."""
-    k, n = y.shape
-    turned = not y.flags.c_contiguous
-    if not turned and (uses < COPY_FROM or n < COPY_FROM):
-        return y.reshape(-1), n, width
-    copy = np.empty((-(-n // width), k, width), y.dtype)
-    if turned:
-        lanes = REGISTER // y.itemsize
-        launch(panels_of_columns, len(copy), np.ascontiguousarray(y.T), copy, n, lanes, work=copy.size)
-    else:
-        launch(panels_of_rows, len(copy), y.reshape(k, 1, n), copy, len(copy), work=copy.size)
-    return copy.reshape(-1), width, k * width

@@ -15,6 +15,10 @@ Rule = tuple[np.ndarray, Pullback | None]
 def sum_rows(x: np.ndarray) -> np.ndarray:
     """The sum over the rows of a C-ordered matrix, in blocks of a fixed number of rows merged in order."""
     blocks = -(-x.shape[0] // BLOCK_ROWS)
+    if blocks == 1:  # nothing to merge
+        alone = np.empty((1, x.shape[1]), x.dtype)
+        launch(column_sums, 1, x, alone, work=x.size)
+        return alone[0]
     partial, sums, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1]), np.empty(x.shape[1], x.dtype)
     launch(column_sums, blocks, x, partial, work=x.size)
     launch(merge_columns, x.shape[1], partial, sums, out, work=partial.size)
@@ -85,13 +89,16 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, *,
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
-    shape, outputs = x.shape, weight.shape[0]
-    matrix = x.reshape(-1, shape[-1]) if x.ndim != 2 else x
+    shape, outputs, flat = x.shape, weight.shape[0], x.ndim == 2
+    matrix = x if flat else x.reshape(-1, shape[-1])
     y = product(matrix, weight.T, bias=bias if bias is None else dense(bias))
 
     def pullback(dy: np.ndarray) -> tuple:
-        gradient = np.ascontiguousarray(dy).reshape(-1, outputs)
-        dx = product(gradient, weight).reshape(shape) if needs[0] else None
+        gradient = np.ascontiguousarray(dy if flat else dy.reshape(-1, outputs))
+        dx = None
+        if needs[0]:
+            dx = product(gradient, weight)
+            dx = dx if flat else dx.reshape(shape)
         return dx, product(gradient.T, matrix) if needs[1] else None, sum_rows(gradient) if needs[2] else None
 
-    return y.reshape(*shape[:-1], outputs), pullback
+    return y if flat else y.reshape(*shape[:-1], outputs), pullback
