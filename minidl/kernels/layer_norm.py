@@ -8,7 +8,7 @@ number of the arrays' dtype, and the deviations' own sum repairs its rounding.
 import numpy as np
 from numba import njit
 
-from .lanes import LANES, first, lane_sum, prefetch
+from .lanes import LANES, first, lane_sum, narrow, prefetch, widen
 from .launch import kernel
 from .register_arithmetic import spread
 from .registers import load, store
@@ -111,3 +111,17 @@ def _differentiate(x, weight, dy, at, count, c, middle, slopes, dx, partial, out
     store(dx, at, count, (g - average - deviation * slope) * inverse)
     store(partial, out + c, count, load(partial, out + c, count, LANES) + upstream * (deviation * inverse))
     store(partial, out + size + c, count, load(partial, out + size + c, count, LANES) + upstream)
+
+
+@kernel
+def merge_parts(partial, dweight, dbias, low, high):
+    """dweight and dbias = the sums of a part's columns, the first half and the second, in order and in float64."""
+    size, zero = len(dweight), widen(spread(partial, partial.dtype.type(0), LANES))
+    for c in range(low, high, LANES):
+        count, along, total = min(LANES, high - c), zero, zero
+        for b in range(len(partial)):
+            at = 2 * b * size + c
+            along = along + widen(load(partial, at, count, LANES))
+            total = total + widen(load(partial, at + size, count, LANES))
+        store(dweight, c, count, narrow(dweight, along))
+        store(dbias, c, count, narrow(dweight, total))

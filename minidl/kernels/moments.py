@@ -34,11 +34,13 @@ MOST_PARTS = 64
 class Walk(NamedTuple):
     """How (rows, channels) are walked: a function of the shape alone."""
 
-    width: int  # columns of a wide row, so many rows side by side that ...
-    padded: int  # the width in whole lanes
+    width: int  # columns of a wide row, so many rows side by side that there are WIDE
     step: int  # wide rows of a block
     part: int  # wide rows of a part
     parts: int
+    blocks: int  # the last with the rows left over
+    sums: tuple[int, int, int]  # the shape of two sums of each column, part by part, the columns padded to whole lanes
+    maps: tuple[int, int]  # the shape of two maps of an input of three numbers a column
 
 
 @functools.lru_cache(1024)
@@ -50,7 +52,9 @@ def walk_of(rows: int, channels: int) -> Walk:
     wide = rows * channels // max(width, 1)
     step = max(16, min(256, BLOCK // max(width, 1)))
     blocks = max(PART // max(step * width, 1), -(-wide // (step * MOST_PARTS)), 1)
-    return Walk(width, -(-width // LANES) * LANES, step, blocks * step, max(1, -(-wide // (blocks * step))))
+    padded, parts = -(-width // LANES) * LANES, max(1, -(-wide // (blocks * step)))
+    every = -(-rows * channels // max(step * width, 1))
+    return Walk(width, step, blocks * step, parts, every, (parts, 2, padded), (6, padded))
 
 
 @kernel

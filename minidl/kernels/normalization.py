@@ -110,10 +110,10 @@ def _add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified)
 
 
 @kernel
-def batch_gradients(sums, weight, saved, dweight, dbias, slopes, rows: int, width: int, training: int, low, high):
-    """The parameters' gradients and `slopes`, from the parts' sums of g and of g * (x - center).
+def batch_gradients(sums, weight, saved, dweight, dbias, affine, rows: int, width: int, training: int, low, high):
+    """The parameters' gradients and the last three of `affine`, from the parts' sums of g and of g * (x - center).
 
-    dx = slopes[1] g + slopes[0] (x - center) + slopes[2]; with fixed statistics slopes[0] and slopes[2] are 0.
+    dx = affine[4] g + affine[3] (x - center) + affine[5]; with fixed statistics affine[3] and affine[5] are 0.
     """
     channels, padded, zero = len(weight), sums.shape[2], spread(sums, np.float64(0), LANES)
     for c in range(low, high, LANES):
@@ -123,8 +123,8 @@ def batch_gradients(sums, weight, saved, dweight, dbias, slopes, rows: int, widt
             d = d + load(sums, (2 * p + 1) * padded + c, count, LANES)
         inverse, remainder = load(saved, c, count, LANES), load(saved, channels + c, count, LANES)
         d = d - remainder * s
-        store(dbias, c, count, narrow(slopes, s))
-        store(dweight, c, count, narrow(slopes, d * inverse))
+        store(dbias, c, count, narrow(affine, s))
+        store(dweight, c, count, narrow(affine, d * inverse))
         scale = widen(load(weight, c, count, LANES)) * inverse
         slope, constant = zero, zero
         if training:
@@ -132,39 +132,33 @@ def batch_gradients(sums, weight, saved, dweight, dbias, slopes, rows: int, widt
             slope = zero - scale * inverse * inverse * d * share
             constant = zero - scale * s * share - slope * remainder
         for at in range(c, width, channels):
-            store(slopes, at, count, narrow(slopes, slope))
-            store(slopes, padded + at, count, narrow(slopes, scale))
-            store(slopes, 2 * padded + at, count, narrow(slopes, constant))
+            store(affine, 3 * padded + at, count, narrow(affine, slope))
+            store(affine, 4 * padded + at, count, narrow(affine, scale))
+            store(affine, 5 * padded + at, count, narrow(affine, constant))
 
 
 @kernel
 def batch_input_gradient(
-    x, dy, affine, slopes, dx, width: int, step: int, rectified: int, training: int, streamed: int, low, high
+    x, dy, affine, dx, width: int, step: int, rectified: int, training: int, streamed: int, low, high
 ):
-    """dx = slopes[1] g + slopes[0] (x - center) + slopes[2], of which only the first in evaluation; blocks as above."""
+    """dx = affine[4] g + affine[3] (x - center) + affine[5], of which only the first in evaluation; blocks as above."""
     for b in range(low, high):
         first, end = b * step * width, min(len(x), (b + 1) * step * width)
         rows, rest = (end - first) // width, (end - first) % width
         for c in range(0, width, LANES):
             if width - c >= LANES:
-                _input_gradient(
-                    x, dy, first + c, width, rows, LANES, affine, slopes, c, dx, rectified, training, streamed
-                )
+                _input_gradient(x, dy, first + c, width, rows, LANES, affine, c, dx, rectified, training, streamed)
             else:
-                _input_gradient(
-                    x, dy, first + c, width, rows, width - c, affine, slopes, c, dx, rectified, training, streamed
-                )
+                _input_gradient(x, dy, first + c, width, rows, width - c, affine, c, dx, rectified, training, streamed)
         for c in range(0, rest, LANES):
             count = min(LANES, rest - c)
-            _input_gradient(
-                x, dy, end - rest + c, width, 1, count, affine, slopes, c, dx, rectified, training, streamed
-            )
+            _input_gradient(x, dy, end - rest + c, width, 1, count, affine, c, dx, rectified, training, streamed)
     if streamed:
         settle()
 
 
 @njit(forceinline=True)
-def _input_gradient(x, dy, at, apart, rows, count, affine, slopes, c, dx, rectified, training, streamed):
+def _input_gradient(x, dy, at, apart, rows, count, affine, c, dx, rectified, training, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
         load(affine, c, LANES, LANES),
@@ -172,9 +166,9 @@ def _input_gradient(x, dy, at, apart, rows, count, affine, slopes, c, dx, rectif
         load(affine, 2 * padded + c, LANES, LANES),
     )
     slope, own, constant = (
-        load(slopes, c, LANES, LANES),
-        load(slopes, padded + c, LANES, LANES),
-        load(slopes, 2 * padded + c, LANES, LANES),
+        load(affine, 3 * padded + c, LANES, LANES),
+        load(affine, 4 * padded + c, LANES, LANES),
+        load(affine, 5 * padded + c, LANES, LANES),
     )
     zero = spread(x, 0, LANES)
     for i in range(at, at + rows * apart, apart):

@@ -88,7 +88,8 @@ class _BatchNorm(Module):
             if buffer is not None:
                 note_change(buffer)
         if self.num_batches_tracked is not None:
-            self.num_batches_tracked._array[...] += 1
+            count = self.num_batches_tracked._array
+            count.fill(count.item() + 1)  # quicker than an addition in place
 
     def extra_repr(self) -> str:
         """As PyTorch's: momentum is the weight of the new value."""

@@ -1,7 +1,7 @@
 """Batch and layer normalization."""
 
 import math
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from ..kernels import moments as statistics
 from ..kernels import normalization as kernels
 from ..kernels.lanes import CACHE_LINE
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_like, flat
-from ..kernels.reduce import merge_columns
+from ..kernels.layout import dense, flat
+from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -46,107 +46,125 @@ def batch_norm(
     Raises: ValueError: the shapes do not fit, or training on one value per channel. TypeError: the dtypes differ.
     Source: Ioffe & Szegedy, "Batch normalization" (2015), algorithms 1 and 2.
     """
-    running = _check_batch_norm(name, x, weight, bias, running_mean, running_var)
-    _check_settings(name, x, running, training, momentum, eps)
+    if not _surely_fit(x, weight, bias, running_mean, running_var, momentum, eps):
+        _check_batch_norm(name, x, weight, bias, running_mean, running_var)
+        _check_settings(name, x, running_mean, training, momentum, eps)
+    running = None if running_mean is None or running_var is None else (running_mean, running_var)
     if activation is not None:
         check_choice(name, "activation", activation, ("relu",))
-    rectified = activation is not None
-    running = running or (np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype))  # written, never read again
-    images, ndim = dense(_as_images(x)), x.ndim
-    walk = statistics.walk_of(x.size // max(x.shape[1], 1), x.shape[1])
-    saved = _statistics(flat(images), walk, weight, bias, running, training, momentum, eps)
-    (y, streamed), blocks = _output(images, walk), -(-x.size // max(walk.step * walk.width, 1))
-    arguments = (saved.x, saved.affine, flat(y), walk.width, walk.step, rectified, streamed)
-    launch(kernels.normalize, blocks, *arguments, work=y.size)
-
-    def pullback(dy: np.ndarray) -> tuple:
-        dx, streamed = _output(images, walk) if needs[0] else (None, False)
-        arguments = (saved, walk, rectified, training, dx, streamed)
-        dweight, dbias = _batch_norm_gradients(flat(dense(_as_images(dy))), *arguments)
-        dx = None if dx is None else _as_given(dx, ndim)
-        return dx, dweight if needs[1] else None, dbias if needs[2] else None
-
-    return _as_given(y, ndim), pullback
+    return _batch_norm(x, weight, bias, running, training, (momentum, eps), activation is not None, needs[0])
 
 
-class _Saved(NamedTuple):
-    """What backward needs: x in memory, weight, (center, scale, shift), (1 / deviation, remainder)."""
-
-    x: np.ndarray
-    weight: np.ndarray
-    affine: np.ndarray
-    moments: np.ndarray
-
-
-def _as_images(x: np.ndarray) -> np.ndarray:
-    """(N, C, L) as images of height 1."""
-    return x[:, :, None] if x.ndim == 3 else x
-
-
-def _as_given(y: np.ndarray, ndim: int) -> np.ndarray:
-    return dense(y[:, :, 0]) if ndim == 3 else y
-
-
-def _statistics(
+def _batch_norm(
     x: np.ndarray,
-    walk: statistics.Walk,
     weight: np.ndarray | None,
     bias: np.ndarray | None,
-    running: Pair,
+    running: Pair | None,
     training: bool,
-    momentum: float,
-    eps: float,
-) -> _Saved:
-    """The statistics as a map of the input: the running ones, or the batch's, which then move the running ones."""
-    channels, (width, padded, step, part, parts) = len(running[0]), walk
-    scale = np.ones_like(running[0]) if weight is None else dense(weight)
-    shift = np.zeros_like(scale) if bias is None else dense(bias)
-    saved = _Saved(x, scale, np.empty((3, padded), x.dtype), np.empty((2, channels)))
-    arguments = (scale, shift, *running, saved.moments, saved.affine)
-    if not training:
-        launch(statistics.fixed_statistics, channels, *arguments, width, eps)
-        return saved
-    moments = np.empty((parts, 2, padded))
-    launch(statistics.batch_moments, parts, x, moments, channels, width, step, part, work=2 * x.size)
-    arguments += (x.size // channels, part * width // channels, width, momentum, eps)
-    launch(statistics.batch_statistics, channels, moments, *arguments, work=4 * parts * channels)
-    return saved
-
-
-def _output(images: np.ndarray, walk: statistics.Walk) -> tuple[np.ndarray, bool]:
-    """An uninitialised array like `images`, and whether it is to be stored past the caches, aligned to their lines."""
-    if images.nbytes < kernels.STREAM_FROM or walk.width * images.itemsize % CACHE_LINE:
-        return empty_like(images), False
-    memory = np.empty(images.nbytes + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    row = memory[start : start + images.nbytes].view(images.dtype)
-    if images.ndim != 4:
-        return row.reshape(images.shape), True
-    n, c, h, w = images.shape
-    return row.reshape(n, h, w, c).transpose(0, 3, 1, 2), True
-
-
-def _batch_norm_gradients(
-    dy: np.ndarray,
-    saved: _Saved,
-    walk: statistics.Walk,
+    settings: tuple[float, float],
     rectified: bool,
-    training: bool,
-    dx: np.ndarray | None,
-    streamed: bool,
-) -> Pair:
-    """The gradients of weight and bias, and that of the input written into `dx`, if it is wanted."""
-    (x, weight, affine, moments), (width, padded, step, part, parts) = saved, walk
-    channels, sums = len(weight), np.empty((parts, 2, padded))
-    arguments = (x, dy, affine, sums, channels, width, step, part, rectified)
-    launch(kernels.batch_gradient_sums, parts, *arguments, work=2 * x.size)
-    dweight, dbias, slopes = np.empty_like(weight), np.empty_like(weight), np.empty_like(affine)
-    arguments = (sums, weight, moments, dweight, dbias, slopes, x.size // max(channels, 1), width, training)
-    launch(kernels.batch_gradients, channels, *arguments, work=2 * parts * channels)
-    if dx is not None:
-        blocks, arguments = -(-x.size // max(step * width, 1)), (x, dy, affine, slopes, flat(dx), width, step)
-        launch(kernels.batch_input_gradient, blocks, *arguments, rectified, training, streamed, work=2 * x.size)
-    return dweight, dbias
+    wants_input: bool,
+) -> Rule:
+    shape, size, channels = x.shape, x.size, x.shape[1]
+    rows = size // max(channels, 1)
+    walk, row, weight = statistics.walk_of(rows, channels), _row(x), _or_all(weight, 1, channels, x.dtype)
+    bias = _or_all(bias, 0, channels, x.dtype)
+    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, row.dtype), np.empty((2, channels))
+    if running is None:
+        running = np.zeros(channels, row.dtype), np.zeros(channels, row.dtype)  # written, never read again
+    if training:
+        launch(statistics.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * size)
+        arguments = (
+            sums,
+            weight,
+            bias,
+            *running,
+            saved,
+            affine,
+            rows,
+            walk.part * walk.width // channels,
+            walk.width,
+            *settings,
+        )
+        launch(statistics.batch_statistics, channels, *arguments, work=4 * walk.parts * channels)
+    else:
+        launch(statistics.fixed_statistics, channels, weight, bias, *running, saved, affine, walk.width, settings[1])
+    y, streamed = _output(row, walk.width)
+    launch(kernels.normalize, walk.blocks, row, affine, y, walk.width, walk.step, rectified, streamed, work=size)
+
+    def pullback(dy: np.ndarray) -> tuple:
+        given, dweight, dbias = _row(dy), np.empty(channels, row.dtype), np.empty(channels, row.dtype)
+        launch(
+            kernels.batch_gradient_sums,
+            walk.parts,
+            row,
+            given,
+            affine,
+            sums,
+            channels,
+            *walk[:3],
+            rectified,
+            work=2 * size,
+        )
+        arguments = (sums, weight, saved, dweight, dbias, affine, rows, walk.width, training)
+        launch(kernels.batch_gradients, channels, *arguments, work=2 * walk.parts * channels)
+        if not wants_input:
+            return None, dweight, dbias
+        dx, streamed = _output(row, walk.width)
+        arguments = (row, given, affine, dx, walk.width, walk.step, rectified, training, streamed)
+        launch(kernels.batch_input_gradient, walk.blocks, *arguments, work=2 * size)
+        return _as_given(dx, shape), dweight, dbias
+
+    return _as_given(y, shape), pullback
+
+
+def _row(x: np.ndarray) -> np.ndarray:
+    """The elements in one row, a place's channels side by side: the memory itself where they lie so, else a copy."""
+    if x.ndim == 2:
+        return x.ravel()
+    return flat(x) if x.ndim == 4 else x.transpose(0, 2, 1).ravel()
+
+
+def _as_given(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What `_row` made one row, in canonical order."""
+    if len(shape) == 2:
+        return row.reshape(shape)
+    if len(shape) == 4:
+        n, c, h, w = shape
+        return row.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    n, c, length = shape
+    return dense(row.reshape(n, length, c).transpose(0, 2, 1))
+
+
+def _or_all(given: np.ndarray | None, value: int, channels: int, dtype: np.dtype) -> np.ndarray:
+    return np.full(channels, value, dtype) if given is None else dense(given)
+
+
+def _output(like: np.ndarray, width: int) -> tuple[np.ndarray, bool]:
+    """An uninitialised row, and whether it is to be stored past the caches, aligned to their lines."""
+    size = like.nbytes
+    if size < kernels.STREAM_FROM or width * like.itemsize % CACHE_LINE:
+        return np.empty(like.size, like.dtype), False
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(like.dtype), True
+
+
+def _surely_fit(x: np.ndarray, *given: Any) -> bool:
+    """Whether `_check_batch_norm` and `_check_settings` would pass, told quickly and of the usual case alone."""
+    *arrays, momentum, eps = given
+    dtype, shape = x.dtype, x.shape
+    if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or len(shape) not in (2, 3, 4) or x.size < 2 * shape[1]:
+        return False
+    channels = shape[1:2]
+    for array in arrays:
+        if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != channels:
+            return False
+    for running in arrays[2:]:
+        flags = running.flags
+        if not (flags.c_contiguous and flags.writeable):
+            return False
+    return type(momentum) is type(eps) is float and 0 <= momentum <= 1 and 0 <= eps < math.inf
 
 
 def _check_batch_norm(
@@ -156,8 +174,8 @@ def _check_batch_norm(
     bias: np.ndarray | None,
     running_mean: np.ndarray | None,
     running_var: np.ndarray | None,
-) -> Pair | None:
-    """Refuse what does not fit the channels of `x`; answer the running statistics, if there are any."""
+) -> None:
+    """Refuse what does not fit the channels of `x`."""
     check_float(name, x=x, weight=weight, bias=bias)
     check_ndim(name, x, 2, 3, 4, form="(N, C), (N, C, L) or (N, C, H, W)")
     for key, array in {"running_mean": running_mean, "running_var": running_var}.items():
@@ -175,15 +193,12 @@ def _check_batch_norm(
             raise TypeError(f"{name}: expected {key} of dtype {x.dtype}, as x, got {array.dtype}; convert one")
         if array is not None and not (array.flags.c_contiguous and array.flags.writeable):
             raise ValueError(f"{name}: expected {key} that can be updated in place, got a read-only or strided array")
-    if running_mean is None and running_var is None:
-        return None
-    if running_mean is None or running_var is None:
+    if (running_mean is None) != (running_var is None):
         raise ValueError(f"{name}: expected running_mean and running_var together, got one of them; pass both or none")
-    return running_mean, running_var
 
 
 def _check_settings(
-    name: str, x: np.ndarray, running: Pair | None, training: bool, momentum: float, eps: float
+    name: str, x: np.ndarray, running: np.ndarray | None, training: bool, momentum: float, eps: float
 ) -> None:
     check_number(name, "eps", eps, 0)
     check_number(name, "momentum", momentum, 0, 1)
@@ -215,25 +230,31 @@ def layer_norm(
     Source: Ba, Kiros & Hinton, "Layer normalization" (2016), section 3.
     """
     extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
-    shape, size = x.shape, math.prod(extents)
-    x = np.ascontiguousarray(x)  # an example's elements in the order of its shape, images too
-    scale = np.ones(size, x.dtype) if weight is None else np.ascontiguousarray(weight).reshape(size)
-    shift = np.zeros(size, x.dtype) if bias is None else np.ascontiguousarray(bias).reshape(size)
-    source, count, y = x.reshape(-1), x.size // size, np.empty(shape, x.dtype)
-    moments = np.empty((2, count))
-    launch(layers.layer_norm_forward, count, source, scale, shift, y.reshape(-1), moments, eps, work=3 * y.size)
+    shape, dtype, size = x.shape, x.dtype, math.prod(extents)
+    count, row = x.size // size, x.ravel()  # an example's elements in the order of its shape, images too
+    scale = np.ones(size, dtype) if weight is None else weight.ravel()
+    shift = np.zeros(size, dtype) if bias is None else bias.ravel()
+    y, moments = np.empty(x.size, dtype), np.empty((2, count))
+    launch(layers.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
 
     def pullback(dy: np.ndarray) -> tuple:
         step = layers.rows_of_part(count)
-        blocks, dx = max(1, -(-count // step)), np.empty(shape, source.dtype)
-        partial = np.empty((blocks, 2 * size), source.dtype)
-        arguments = (source, scale, np.ascontiguousarray(dy).reshape(-1), moments, dx.reshape(-1), partial, step)
-        launch(layers.layer_norm_backward, blocks, *arguments, work=4 * source.size)
-        sums, gradients = np.empty(2 * size), np.empty((2, *extents), source.dtype)
-        launch(merge_columns, 2 * size, partial, sums, gradients.reshape(-1), work=partial.size)
-        return dense(dx) if needs[0] else None, gradients[0], gradients[1]
+        blocks, dx = max(1, -(-count // step)), np.empty(row.size, dtype)
+        partial, dweight, dbias = (
+            np.empty((blocks, 2 * size), dtype),
+            np.empty(extents, dtype),
+            np.empty(extents, dtype),
+        )
+        arguments = (row, scale, dy.ravel(), moments, dx, partial, step)
+        launch(layers.layer_norm_backward, blocks, *arguments, work=4 * row.size)
+        launch(layers.merge_parts, size, partial, dweight.ravel(), dbias.ravel(), work=2 * partial.size)
+        return _in_order(dx, shape) if needs[0] else None, dweight, dbias
 
-    return dense(y), pullback
+    return _in_order(y, shape), pullback
+
+
+def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return row.reshape(shape) if len(shape) < 4 else dense(row.reshape(shape))
 
 
 def _check_layer_norm(
@@ -245,14 +266,21 @@ def _check_layer_norm(
 ) -> tuple[int, ...]:
     """The extents to normalize over."""
     check_float("layer_norm", x=x, weight=weight, bias=bias)
-    check_number("layer_norm", "eps", eps, 0)
-    given = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
-    extents = check_sizes("layer_norm", given, 1)
-    if not extents:
-        raise ValueError("layer_norm: expected normalized_shape of at least one size, got ()")
+    if type(eps) is not float or not 0 <= eps < math.inf:
+        check_number("layer_norm", "eps", eps, 0)
+    extents = _check_extents(normalized_shape)
     if x.shape[-len(extents) :] != extents:
         raise ValueError(f"layer_norm: expected x to end in normalized_shape {extents}, got shape {x.shape}")
-    for key, array in {"weight": weight, "bias": bias}.items():
+    for key, array in (("weight", weight), ("bias", bias)):
         if array is not None and array.shape != extents:
             raise ValueError(f"layer_norm: expected {key} of shape {extents}, got {array.shape}")
+    return extents
+
+
+def _check_extents(given: int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
+    if type(given) is tuple and len(given) == 1 and type(given[0]) is int and given[0] > 0:
+        return given
+    extents = check_sizes("layer_norm", given if isinstance(given, tuple | list) else (given,), 1)
+    if not extents:
+        raise ValueError("layer_norm: expected normalized_shape of at least one size, got ()")
     return extents

@@ -32,28 +32,26 @@ def normal(*shape, dtype=np.float64, seed=0, mean=0.0):
 
 
 def test_how_a_matrix_is_walked():
-    # columns of a wide row, the same in whole lanes, wide rows of a block and of a part, parts
-    assert statistics_.walk_of(50_176, 16) == (64, 64, 64, 512, 25)
-    assert statistics_.walk_of(128, 1000) == (1000, 1024, 16, 32, 4)
-    assert statistics_.walk_of(60, 100) == (100, 128, 40, 320, 1)
-    assert statistics_.walk_of(10**6, 3) == (96, 96, 42, 504, 63)
-    assert statistics_.walk_of(0, 3) == (96, 96, 42, 336, 1)
+    # columns of a wide row, wide rows of a block and of a part, parts, blocks, and the shapes of what is kept
+    assert statistics_.walk_of(50_176, 16) == (64, 64, 512, 25, 196, (25, 2, 64), (6, 64))
+    assert statistics_.walk_of(128, 1000) == (1000, 16, 32, 4, 8, (4, 2, 1024), (6, 1024))
+    assert statistics_.walk_of(60, 100) == (100, 40, 320, 1, 2, (1, 2, 128), (6, 128))
+    assert statistics_.walk_of(10**6, 3) == (96, 42, 504, 63, 745, (63, 2, 96), (6, 96))
+    assert statistics_.walk_of(0, 3) == (96, 42, 336, 1, 0, (1, 2, 96), (6, 96))
     assert statistics_.walk_of(4, 0).parts == 1
 
 
-SMALL = statistics_.Walk(width=6, padded=LANES, step=2, part=4, parts=0)  # of 3 channels, 2 rows side by side
-
-
-def walk(rows, channels, like=SMALL):
+def walk(rows, channels, step=2, part=4):
     """A walk with blocks so small that a few rows have several, and parts of several blocks."""
-    width = like.width if channels == 3 else channels
-    wide = rows * channels // width
-    return like._replace(width=width, padded=-(-width // LANES) * LANES, parts=max(1, -(-wide // like.part)))
+    width = 6 if channels == 3 else channels  # of 3 channels 2 rows side by side
+    wide, padded = rows * channels // width, -(-width // LANES) * LANES
+    parts, blocks = max(1, -(-wide // part)), -(-rows * channels // (step * width))
+    return statistics_.Walk(width, step, part, parts, blocks, (parts, 2, padded), (6, padded))
 
 
 def moments(x, of):
     """Each part's moments, by the kernel."""
-    out = np.empty((of.parts, 2, of.padded))
+    out = np.empty(of.sums)
     launch(statistics_.batch_moments, of.parts, x.reshape(-1), out, x.shape[1], of.width, of.step, of.part)
     return out
 
@@ -61,7 +59,7 @@ def moments(x, of):
 def statistics(x, of, weight, bias, momentum=0.25, eps=1e-3):
     """Running statistics, what is saved, and the affine map of the input."""
     running, saved = np.full((2, x.shape[1]), 2, x.dtype), np.empty((2, x.shape[1]))
-    affine = np.zeros((3, of.padded), x.dtype)
+    affine = np.zeros(of.maps, x.dtype)
     rows_of_part = of.part * of.width // x.shape[1]
     arguments = (weight, bias, *running, saved, affine, len(x), rows_of_part, of.width, momentum, eps)
     launch(statistics_.batch_statistics, x.shape[1], moments(x, of), *arguments)
@@ -93,7 +91,7 @@ def test_a_block_whose_mean_is_badly_rounded_keeps_its_variance():
     # the float32 sum of 256 numbers near 1e6 is off by whole units: the deviations' own sum has to repair the mean
     x = normal(256, 4, dtype=np.float32, mean=1e6)
     wide = x.astype(np.float64)
-    ((mean, deviation),) = moments(x, statistics_.Walk(4, LANES, 256, 256, 1))
+    ((mean, deviation),) = moments(x, walk(256, 4, 256, 256))
     np.testing.assert_allclose(mean[:4], wide.mean(axis=0), rtol=0, atol=1e-4)
     np.testing.assert_allclose(deviation[:4], ((wide - wide.mean(axis=0)) ** 2).sum(axis=0), rtol=1e-4)
 
@@ -102,9 +100,8 @@ def forward(x, weight, bias, of, rectified=0, streamed=0):
     """Running statistics, what is saved, the affine map and the output."""
     running, saved, affine = statistics(x, of, weight, bias)
     y = aligned(x)
-    blocks = -(-x.size // (of.step * of.width))
     arguments = (x.reshape(-1), affine, y.reshape(-1), of.width, of.step, rectified, streamed)
-    launch(kernels.normalize, blocks, *arguments)
+    launch(kernels.normalize, of.blocks, *arguments)
     return running, saved, affine, y
 
 
@@ -117,15 +114,14 @@ def aligned(x):
 
 def backward(x, dy, weight, saved, affine, of, rectified=0, training=1, streamed=0):
     """The gradients of x, weight and bias."""
-    sums, slopes, dx = np.empty((of.parts, 2, of.padded)), np.zeros_like(affine), aligned(x)
+    sums, dx = np.empty(of.sums), aligned(x)
     (dweight, dbias), memory = np.empty((2, x.shape[1]), x.dtype), (x.reshape(-1), dy.reshape(-1))
     arguments = (*memory, affine, sums, x.shape[1], of.width, of.step, of.part, rectified)
     launch(kernels.batch_gradient_sums, of.parts, *arguments)
-    arguments = (sums, weight, saved, dweight, dbias, slopes, len(x), of.width, training)
+    arguments = (sums, weight, saved, dweight, dbias, affine, len(x), of.width, training)
     launch(kernels.batch_gradients, x.shape[1], *arguments)
-    blocks = -(-x.size // (of.step * of.width))
-    arguments = (*memory, affine, slopes, dx.reshape(-1), of.width, of.step, rectified, training, streamed)
-    launch(kernels.batch_input_gradient, blocks, *arguments)
+    arguments = (*memory, affine, dx.reshape(-1), of.width, of.step, rectified, training, streamed)
+    launch(kernels.batch_input_gradient, of.blocks, *arguments)
     return dx, dweight, dbias
 
 
@@ -166,10 +162,9 @@ def test_stores_past_the_cache_give_the_same_bits(shape, dtype):
 def test_fixed_statistics(rows, cut):
     x, dy, (weight, bias, mean) = normal(rows, 3), normal(rows, 3, seed=2), normal(3, 3, seed=1)
     variance, of = np.array([0.5, 2.0, 3.0]), walk(rows, 3)
-    saved, affine, y = np.empty((2, 3)), np.zeros((3, of.padded)), np.empty_like(x)
+    saved, affine, y = np.empty((2, 3)), np.zeros(of.maps), np.empty_like(x)
     launch(statistics_.fixed_statistics, 3, weight, bias, mean, variance, saved, affine, of.width, 1e-3)
-    blocks = -(-x.size // (of.step * of.width))
-    launch(kernels.normalize, blocks, x.reshape(-1), affine, y.reshape(-1), of.width, of.step, 0, 0)
+    launch(kernels.normalize, of.blocks, x.reshape(-1), affine, y.reshape(-1), of.width, of.step, 0, 0)
     inverse = 1 / np.sqrt(variance + 1e-3)
     np.testing.assert_allclose(y, (x - mean) * inverse * weight + bias, rtol=1e-12, atol=1e-12)
     dx, dweight, dbias = backward(x, dy, weight, saved, affine, of, training=0)
@@ -191,13 +186,13 @@ def test_layer_norm(size, mean, dtype, cut):
     z = (wide - wide.mean(axis=1, keepdims=True)) * inverse
     close = {"rtol": 2e-4, "atol": 2e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-9}
     np.testing.assert_allclose(y, z * weight + bias, **close)
-    partial = np.empty((2, 2 * size), dtype)
+    partial, (dweight, dbias) = np.empty((2, 2 * size), dtype), np.empty((2, size), dtype)
     arguments = (x.reshape(-1), weight, dy.reshape(-1), kept, dx.reshape(-1), partial, 4)
     launch(layers.layer_norm_backward, 2, *arguments)
     g = dy * weight.astype(np.float64)
     expected = (g - g.mean(axis=1, keepdims=True) - z * (g * z).mean(axis=1, keepdims=True)) * inverse
     np.testing.assert_allclose(dx, expected, **close)
-    dweight, dbias = partial.sum(axis=0, dtype=np.float64).reshape(2, size)
+    launch(layers.merge_parts, size, partial, dweight, dbias)
     np.testing.assert_allclose(dweight, (dy * z).sum(axis=0), **close)
     np.testing.assert_allclose(dbias, dy.sum(axis=0, dtype=np.float64), **close)
 
