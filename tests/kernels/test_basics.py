@@ -206,6 +206,15 @@ def test_numpys_global_generator_is_left_alone():
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
+@pytest.mark.parametrize("shape", [(1 << 13,), (3, 5, 64, 64), (128, 65)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_a_large_array_begins_at_a_cache_line(shape, dtype):
+    kept = [empty(shape, dtype) for _ in range(5)]
+    assert all(x.ctypes.data % 64 == 0 and x.shape == shape and x.dtype == dtype for x in kept)
+    assert all(dense(x) is x for x in kept)
+
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep freed memory")
 def test_steps_do_not_fault_their_memory_in_anew():
     import resource  # a module of Unix alone

@@ -226,5 +226,7 @@ for shapes in [
     ((530, 3), (2, 3), (2,)),
     ((2, 3, 5, 2), (3, 2), (3,)),
     ((0, 5), (3, 5), (3,)),
+    ((2, 30), (41, 30), (41,)),  # few rows beside the weight, which is then on the left
+    ((2100, 2), (3, 2), (3,)),  # a sum over rows that is split
 ]:
     CASES.append(Case("linear", shapes, affine))
