@@ -1,8 +1,9 @@
 """Layer normalization over a matrix of rows, forward and backward.
 
-A row is read from memory once and stays in the first-level cache while its mean and then the deviations from it are
-summed, over as many interleaved partial sums as there are lanes. As in batch normalization, `center` is the mean as a
-number of the arrays' dtype, and the deviations' own sum repairs its rounding.
+A row is read from memory once and stays in the first-level cache. Its moments are sums of deviations, over interleaved
+partial sums, from a pivot: the mean of its first lanes, which is so near that nothing cancels: (pivot - mean)^2 is at
+most size / LANES variances, and mostly a small part of one. As in batch normalization, `center` is the mean as a number
+of the arrays' dtype, whose rounding a constant repairs.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from numba import njit
 
 from .lanes import LANES, first, lane_sum, narrow, prefetch, widen
 from .launch import kernel
-from .register_arithmetic import spread
+from .register_arithmetic import fma, spread
 from .registers import load, store
 
 
@@ -22,95 +23,135 @@ def rows_of_part(rows: int) -> int:
 @kernel
 def layer_norm_forward(x, weight, bias, y, moments, eps: float, low, high):
     """y = (x - mean) * inverse * weight + bias along each row; moments = (mean, 1 / deviation), in float64."""
-    size, zero = len(weight), spread(x, x.dtype.type(0), LANES)
-    tail, share = size % LANES, np.float64(1) / size
+    size = len(weight)
+    tail, share, kind = size % LANES, np.float64(1) / size, x.dtype.type
     for i in range(low, high):
-        start, end, total, sums = i * size, (i + 1) * size - tail, zero, (zero, zero)
-        for at in range(start, end, LANES):
-            total = total + load(x, at, LANES, LANES)
-        total = total + load(x, end, tail, LANES)
-        center = x.dtype.type(lane_sum(total) * share)
-        middle = spread(x, center, LANES)
-        for at in range(start, end, LANES):
-            sums = _add_deviations(sums, x, at, LANES, middle)
-        sums = _add_deviations(sums, x, end, tail, middle)
-        remainder = np.float64(lane_sum(sums[0])) * share
-        variance = max(np.float64(lane_sum(sums[1])) * share - remainder * remainder, np.float64(0))
-        inverse = np.float64(1) / np.sqrt(variance + eps)
-        moments[0, i], moments[1, i] = np.float64(center) + remainder, inverse
-        rest, scale = spread(x, x.dtype.type(remainder), LANES), spread(x, x.dtype.type(inverse), LANES)
+        start, end = i * size, (i + 1) * size - tail
+        near = min(size, LANES)
+        pivot = kind(lane_sum(load(x, start, near, LANES)) * (np.float64(1) / near))
+        total, squares = _deviations(x, start, end, tail, spread(x, pivot, LANES))
+        away = total * share
+        variance = squares * share - away * away
+        if variance < 0:
+            variance = np.float64(0)
+        mean, inverse = pivot + away, np.float64(1) / np.sqrt(variance + eps)
+        moments[0, i], moments[1, i], center = mean, inverse, kind(mean)
+        middle, scale = spread(x, center, LANES), spread(x, kind(inverse), LANES)
+        level = spread(x, kind((center - mean) * inverse), LANES)
         for at in range(start, end, LANES):
             prefetch(x, at + size)
-            _scale(x, at, LANES, at - start, middle, rest, scale, weight, bias, y)
-        _scale(x, end, tail, size - tail, middle, rest, scale, weight, bias, y)
+            _scale(x, at, LANES, at - start, middle, scale, level, weight, bias, y)
+        for at in range(end, end + tail, LANES):  # once or never; a branch would have the arrays' references counted
+            _scale(x, at, tail, size - tail, middle, scale, level, weight, bias, y)
 
 
 @njit(forceinline=True)
-def _add_deviations(sums, x, at, count, middle):
-    deviation = first(load(x, at, count, LANES) - middle, count)
-    return sums[0] + deviation, sums[1] + deviation * deviation
+def _deviations(x, start, end, tail, pivot):
+    """The sums of x - pivot and of its square, in two halves beside each other."""
+    even = odd = spread(x, 0, LANES), spread(x, 0, LANES)
+    for at in range(start, end - LANES, 2 * LANES):
+        even = _add_deviations(even, load(x, at, LANES, LANES) - pivot)
+        odd = _add_deviations(odd, load(x, at + LANES, LANES, LANES) - pivot)
+    for at in range(end - (end - start) % (2 * LANES), end, LANES):
+        even = _add_deviations(even, load(x, at, LANES, LANES) - pivot)
+    for at in range(end, end + tail, LANES):
+        odd = _add_deviations(odd, first(load(x, at, tail, LANES) - pivot, tail))
+    return np.float64(lane_sum(even[0] + odd[0])), np.float64(lane_sum(even[1] + odd[1]))
 
 
 @njit(forceinline=True)
-def _scale(x, at, count, c, middle, rest, scale, weight, bias, y):
-    z = ((load(x, at, count, LANES) - middle) - rest) * scale
-    store(y, at, count, z * load(weight, c, count, LANES) + load(bias, c, count, LANES))
+def _add_deviations(sums, deviation):
+    return sums[0] + deviation, fma(deviation, deviation, sums[1])
+
+
+@njit(forceinline=True)
+def _scale(x, at, count, c, middle, scale, level, weight, bias, y):
+    z = fma(load(x, at, count, LANES) - middle, scale, level)
+    store(y, at, count, fma(z, load(weight, c, count, LANES), load(bias, c, count, LANES)))
 
 
 @kernel
 def layer_norm_backward(x, weight, dy, moments, dx, partial, step: int, low, high):
     """dx = (g - mean(g) - z mean(g z)) * inverse, with g = dy * weight and z = (x - mean) * inverse.
 
-    partial[b] = sum(dy * z), then sum(dy), over block b of `step` rows.
+    partial[b] = sum(dy * z), then sum(dy), over block b of `step` rows, which are walked in pairs.
     """
-    size, zero = len(weight), spread(x, x.dtype.type(0), LANES)
-    tail, share = size % LANES, np.float64(1) / size
     for b in range(low, high):
-        out = 2 * b * size
         partial[b] = 0
-        for i in range(b * step, min(moments.shape[1], (b + 1) * step)):
-            start, end, sums = i * size, (i + 1) * size - tail, (zero, zero)
-            center = x.dtype.type(moments[0, i])
-            middle, remainder = spread(x, center, LANES), moments[0, i] - np.float64(center)
-            for at in range(start, end, LANES):
-                sums = _add_gradients(sums, x, weight, dy, at, LANES, at - start, middle)
-            sums = _add_gradients(sums, x, weight, dy, end, tail, size - tail, middle)
-            slopes = _slopes(x, lane_sum(sums[0]), lane_sum(sums[1]), remainder, moments[1, i], share)
-            for at in range(start, end, LANES):
-                prefetch(x, at + size)
-                prefetch(dy, at + size)
-                _differentiate(x, weight, dy, at, LANES, at - start, middle, slopes, dx, partial, out, size)
-            _differentiate(x, weight, dy, end, tail, size - tail, middle, slopes, dx, partial, out, size)
+        start, last = b * step, min(moments.shape[1], (b + 1) * step)
+        odd = (last - start) % 2
+        for i in range(start, last - odd, 2):
+            maps = _gradient_map(x, weight, dy, moments, i), _gradient_map(x, weight, dy, moments, i + 1)
+            _differentiate(x, weight, dy, i, maps, dx, partial, b)
+        for i in range(last - odd, last):
+            _differentiate(x, weight, dy, i, (_gradient_map(x, weight, dy, moments, i),), dx, partial, b)
 
 
 @njit(forceinline=True)
-def _add_gradients(sums, x, weight, dy, at, count, c, middle):
-    """sums + (g, g (x - center))."""
-    g = load(dy, at, count, LANES) * load(weight, c, count, LANES)
-    return sums[0] + g, sums[1] + g * (load(x, at, count, LANES) - middle)
-
-
-@njit(forceinline=True)
-def _slopes(x, gradient, along, remainder, inverse, share):
-    """(remainder, mean(g), mean(g z) * inverse, inverse) in every lane."""
-    slope = (along - remainder * gradient) * inverse * inverse * share
-    average, kind = gradient * share, x.dtype.type
+def _gradient_map(x, weight, dy, moments, i):
+    """(center, inverse, level, slope, constant) of row i, with z = inverse (x - center) + level and
+    dx = inverse g + slope (x - center) + constant.
+    """
+    size, kind, mean, inverse = len(weight), x.dtype.type, moments[0, i], moments[1, i]
+    tail, share, center = size % LANES, np.float64(1) / size, kind(mean)
+    start, middle, zero = i * size, spread(x, center, LANES), spread(x, 0, LANES)
+    even, odd = (zero, zero), (zero, zero)
+    for c in range(0, size - tail - LANES, 2 * LANES):
+        even = _add_gradients(even, x, weight, dy, start, LANES, c, middle)
+        odd = _add_gradients(odd, x, weight, dy, start, LANES, c + LANES, middle)
+    whole = size - tail
+    for c in range(whole - whole % (2 * LANES), whole, LANES):
+        even = _add_gradients(even, x, weight, dy, start, LANES, c, middle)
+    for c in range(whole, size, LANES):
+        odd = _add_gradients(odd, x, weight, dy, start, tail, c, middle)
+    gradient, along = np.float64(lane_sum(even[0] + odd[0])), np.float64(lane_sum(even[1] + odd[1]))
+    remainder = mean - np.float64(center)
+    slope = -(along - remainder * gradient) * inverse * inverse * inverse * share
     return (
-        spread(x, kind(remainder), LANES),
-        spread(x, kind(average), LANES),
-        spread(x, kind(slope), LANES),
+        middle,
         spread(x, kind(inverse), LANES),
+        spread(x, kind(-remainder * inverse), LANES),
+        spread(x, kind(slope), LANES),
+        spread(x, kind(-remainder * slope - gradient * share * inverse), LANES),
     )
 
 
 @njit(forceinline=True)
-def _differentiate(x, weight, dy, at, count, c, middle, slopes, dx, partial, out, size):
-    rest, average, slope, inverse = slopes
-    upstream, deviation = load(dy, at, count, LANES), (load(x, at, count, LANES) - middle) - rest
-    g = upstream * load(weight, c, count, LANES)
-    store(dx, at, count, (g - average - deviation * slope) * inverse)
-    store(partial, out + c, count, load(partial, out + c, count, LANES) + upstream * (deviation * inverse))
-    store(partial, out + size + c, count, load(partial, out + size + c, count, LANES) + upstream)
+def _add_gradients(sums, x, weight, dy, start, count, c, middle):
+    """sums + (g, g (x - center))."""
+    g = load(dy, start + c, count, LANES) * load(weight, c, count, LANES)
+    return sums[0] + g, fma(g, load(x, start + c, count, LANES) - middle, sums[1])
+
+
+@njit(forceinline=True)
+def _differentiate(x, weight, dy, i, maps, dx, partial, b):
+    """Rows from i on, as many as there are maps, into dx and the sums."""
+    size = len(weight)
+    tail = size % LANES
+    for c in range(0, size - tail, LANES):
+        prefetch(x, (i + len(maps)) * size + c)
+        prefetch(dy, (i + len(maps)) * size + c)
+        _differentiate_columns(x, weight, dy, i, LANES, c, maps, dx, partial, 2 * b * size + c)
+    for c in range(size - tail, size, LANES):
+        _differentiate_columns(x, weight, dy, i, tail, c, maps, dx, partial, 2 * b * size + c)
+
+
+@njit(forceinline=True)
+def _differentiate_columns(x, weight, dy, i, count, c, maps, dx, partial, out):
+    size, scale = len(weight), load(weight, c, count, LANES)
+    sums = load(partial, out, count, LANES), load(partial, out + size, count, LANES)
+    for k in range(len(maps)):
+        sums = _differentiate_row(sums, x, scale, dy, (i + k) * size + c, count, maps[k], dx)
+    store(partial, out, count, sums[0])
+    store(partial, out + size, count, sums[1])
+
+
+@njit(forceinline=True)
+def _differentiate_row(sums, x, scale, dy, at, count, map_, dx):
+    middle, inverse, level, slope, constant = map_
+    upstream, deviation = load(dy, at, count, LANES), load(x, at, count, LANES) - middle
+    store(dx, at, count, fma(upstream * scale, inverse, fma(deviation, slope, constant)))
+    return fma(upstream, fma(deviation, inverse, level), sums[0]), sums[1] + upstream
 
 
 @kernel
