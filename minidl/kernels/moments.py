@@ -159,39 +159,37 @@ def batch_statistics(
     high,
 ):
     """Merge the parts' moments, all of `part` rows but the last, into `affine`, `saved` and the running statistics."""
-    padded, parts, speed = moments.shape[2], len(moments), spread(moments, momentum, LANES)
+    one, speed = spread(moments, np.float64(1), LANES), spread(moments, momentum, LANES)
     for c in range(low, high, LANES):
         count = min(LANES, high - c)
-        mean = deviation = spread(moments, np.float64(0), LANES)
-        seen = 0
-        for p in range(parts):
-            more = part if p + 1 < parts else rows - seen
-            share = np.float64(more) / (seen + more)
-            away = load(moments, 2 * p * padded + c, count, LANES) - mean
-            mean = mean + away * spread(moments, share, LANES)
-            own = load(moments, (2 * p + 1) * padded + c, count, LANES)
-            deviation = deviation + own + away * away * spread(moments, seen * share, LANES)
-            seen += more
-        variance = deviation / spread(moments, np.float64(rows), LANES)
-        inverse = spread(moments, np.float64(1), LANES) / root(variance + spread(moments, eps, LANES))
-        _set_affine(
-            affine,
-            saved,
-            c,
-            count,
-            width,
-            mean,
-            inverse,
-            widen(load(weight, c, count, LANES)),
-            widen(load(bias, c, count, LANES)),
-        )
-        kept, unbiased = (
-            widen(load(running_mean, c, count, LANES)),
-            deviation / spread(moments, np.float64(rows - 1), LANES),
-        )
-        store(running_mean, c, count, narrow(affine, kept + speed * (mean - kept)))
-        kept = widen(load(running_var, c, count, LANES))
-        store(running_var, c, count, narrow(affine, kept + speed * (unbiased - kept)))
+        mean, deviation = _merged(moments, c, count, rows, part)
+        inverse = one / root(deviation / spread(moments, np.float64(rows), LANES) + spread(moments, eps, LANES))
+        scale, shift = widen(load(weight, c, count, LANES)), widen(load(bias, c, count, LANES))
+        _set_affine(affine, saved, c, count, width, mean, inverse, scale, shift)
+        _follow(running_mean, c, count, speed, mean)
+        _follow(running_var, c, count, speed, deviation / spread(moments, np.float64(rows - 1), LANES))
+
+
+@njit(forceinline=True)
+def _merged(moments, c, count, rows, part):
+    """The mean and the sum of squared deviations of the channels from c on, over all parts."""
+    padded, parts, seen = moments.shape[2], len(moments), 0
+    mean = deviation = spread(moments, np.float64(0), LANES)
+    for p in range(parts):
+        more = part if p + 1 < parts else rows - seen
+        share = np.float64(more) / (seen + more)
+        away = load(moments, 2 * p * padded + c, count, LANES) - mean
+        mean = mean + away * spread(moments, share, LANES)
+        own = load(moments, (2 * p + 1) * padded + c, count, LANES)
+        deviation = deviation + own + away * away * spread(moments, seen * share, LANES)
+        seen += more
+    return mean, deviation
+
+
+@njit(forceinline=True)
+def _follow(running, c, count, speed, new):
+    kept = widen(load(running, c, count, LANES))
+    store(running, c, count, narrow(running, kept + speed * (new - kept)))
 
 
 @kernel

@@ -65,48 +65,44 @@ def _batch_norm(
     rectified: bool,
     wants_input: bool,
 ) -> Rule:
-    shape, size, channels = x.shape, x.size, x.shape[1]
-    rows = size // max(channels, 1)
-    walk, row, weight = statistics.walk_of(rows, channels), _row(x), _or_all(weight, 1, channels, x.dtype)
-    bias = _or_all(bias, 0, channels, x.dtype)
-    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, row.dtype), np.empty((2, channels))
+    """The rule; `settings` are momentum and eps."""
+    shape, channels, dtype = x.shape, x.shape[1], x.dtype
+    rows = x.size // max(channels, 1)
+    walk, row = statistics.walk_of(rows, channels), _row(x)
+    weight, bias = _or_all(weight, 1, channels, dtype), _or_all(bias, 0, channels, dtype)
+    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, dtype), np.empty((2, channels))
     if running is None:
-        running = np.zeros(channels, row.dtype), np.zeros(channels, row.dtype)  # written, never read again
+        running = np.zeros(channels, dtype), np.zeros(channels, dtype)  # written, never read again
     if training:
-        launch(statistics.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * size)
-        arguments = (
-            sums,
-            weight,
-            bias,
-            *running,
-            saved,
-            affine,
-            rows,
-            walk.part * walk.width // channels,
-            walk.width,
-            *settings,
-        )
+        launch(statistics.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * row.size)
+        counts = rows, walk.part * walk.width // channels, walk.width
+        arguments = (sums, weight, bias, *running, saved, affine, *counts, *settings)
         launch(statistics.batch_statistics, channels, *arguments, work=4 * walk.parts * channels)
     else:
         launch(statistics.fixed_statistics, channels, weight, bias, *running, saved, affine, walk.width, settings[1])
     y, streamed = _output(row, walk.width)
-    launch(kernels.normalize, walk.blocks, row, affine, y, walk.width, walk.step, rectified, streamed, work=size)
+    launch(kernels.normalize, walk.blocks, row, affine, y, walk.width, walk.step, rectified, streamed, work=row.size)
+    kept = row, weight, sums, affine, saved
+    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, training, wants_input)
+
+
+def _batch_norm_pullback(
+    kept: tuple[np.ndarray, ...],
+    walk: statistics.Walk,
+    shape: tuple[int, ...],
+    rectified: bool,
+    training: bool,
+    wants_input: bool,
+) -> Pullback:
+    """The pullback; kept are x as a row, weight, memory for sums, the maps of the input and what else is saved."""
 
     def pullback(dy: np.ndarray) -> tuple:
-        given, dweight, dbias = _row(dy), np.empty(channels, row.dtype), np.empty(channels, row.dtype)
-        launch(
-            kernels.batch_gradient_sums,
-            walk.parts,
-            row,
-            given,
-            affine,
-            sums,
-            channels,
-            *walk[:3],
-            rectified,
-            work=2 * size,
-        )
-        arguments = (sums, weight, saved, dweight, dbias, affine, rows, walk.width, training)
+        row, weight, sums, affine, saved = kept
+        channels, dtype, size = len(weight), row.dtype, row.size
+        given, dweight, dbias = _row(dy), np.empty(channels, dtype), np.empty(channels, dtype)
+        arguments = (row, given, affine, sums, channels, *walk[:3], rectified)
+        launch(kernels.batch_gradient_sums, walk.parts, *arguments, work=2 * size)
+        arguments = (sums, weight, saved, dweight, dbias, affine, size // max(channels, 1), walk.width, training)
         launch(kernels.batch_gradients, channels, *arguments, work=2 * walk.parts * channels)
         if not wants_input:
             return None, dweight, dbias
@@ -115,7 +111,7 @@ def _batch_norm(
         launch(kernels.batch_input_gradient, walk.blocks, *arguments, work=2 * size)
         return _as_given(dx, shape), dweight, dbias
 
-    return _as_given(y, shape), pullback
+    return pullback
 
 
 def _row(x: np.ndarray) -> np.ndarray:
