@@ -46,7 +46,7 @@ class _Layout(NamedTuple):
 class _Plan(NamedTuple):
     """What a product of two shapes and orders needs: how to copy the right operand, and the product's tables."""
 
-    few_rows: bool  # of the result, beside a large transpose on the right: the other way around there is less to turn
+    few_rows: bool  # of the result, beside a large right operand: the other way around that is read once, as it lies
     copy: tuple[int, int, int] | None  # panels, terms and width of the right operand's copy
     turned: bool  # whether it is a transpose that is copied
     lanes: int
@@ -64,11 +64,11 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
     """
     out = np.empty((len(x), y.shape[1]), x.dtype) if out is None else out
     ordered = x.flags.c_contiguous, y.flags.c_contiguous
-    plan = _plan(x.shape, y.shape, ordered, x.dtype, False)
+    plan = _plan(x.shape, y.shape, ordered, x.dtype, (False, not ordered[0]))
     if not out.size:
         return out
     if plan.few_rows:
-        _product_turned(x, y.T, out, bias)
+        _product_turned(x, y, out, bias)
     else:
         _product(plan, x if ordered[0] else x.T, y if ordered[1] else y.T, out, bias)
     return out
@@ -93,43 +93,48 @@ def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, 
         launch(sum_blocks, out.size, sums, out.reshape(-1), work=sums.size)
 
 
-def _product_turned(x: np.ndarray, weight: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
-    """x @ weight.T as the transpose of weight @ x.T: of few rows, x and the result are less to turn than the weight.
+def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
+    """x @ y as the transpose of y.T @ x.T: of few rows, x and the result are less to turn than y is to copy.
 
     Each sum has the same terms in the same order, so the bits are the same.
     """
     m, n = out.shape
-    turned = np.empty((n, m), x.dtype)
+    turned, as_it_lies = np.empty((n, m), x.dtype), not y.flags.c_contiguous
     if bias is not None:
         launch(fill_rows, n, bias, turned, work=turned.size)
-    plan = _plan(weight.shape, x.shape[::-1], (True, False), x.dtype, bias is not None)
-    _product(plan, weight, x, turned, None)
+    plan = _plan(y.shape[::-1], x.shape[::-1], (as_it_lies, False), x.dtype, (bias is not None, False))
+    _product(plan, y.T if as_it_lies else y, x, turned, None)
     launch(transpose, -(-m // plan.lanes), turned, out, plan.lanes, work=out.size)
 
 
 @lru_cache(1024)
 def _plan(
-    left: tuple[int, int], right: tuple[int, int], ordered: tuple[bool, bool], dtype: np.dtype, add: bool
+    left: tuple[int, int],
+    right: tuple[int, int],
+    ordered: tuple[bool, bool],
+    dtype: np.dtype,
+    add_and_split: tuple[bool, bool],
 ) -> _Plan:
+    """`add_and_split`: whether to add to the result, and whether a long sum may be split."""
     (m, k), n = left, right[1]
     lanes = REGISTER // dtype.itemsize
     width = VECTORS * lanes
-    few_rows = ordered == (True, False) and 2 * m * (k + 2 * n) < k * n
+    few_rows = ordered[0] and 2 * m * (k + 2 * n) < k * n
     copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
     layout = _Layout(*((k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width)
     panels = -(-n // width)
-    parts, grid, jobs = _cut(m, k, n, layout, add)
+    parts, grid, jobs = _cut(m, k, n, layout, *add_and_split)
     runs = np.arange(-(-k // CHAIN) + 1, dtype=np.int64) * CHAIN
     tables = runs * layout.a_step, runs * layout.b_step, jobs, np.array(grid, np.int64)
     copy = (panels, k, width) if copied else None
     return _Plan(few_rows, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables)
 
 
-def _cut(m: int, k: int, n: int, layout: _Layout, add: bool) -> tuple[int, Grid, np.ndarray]:
+def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tuple[int, Grid, np.ndarray]:
     """Parts of the sum, or blocks of rows, and their jobs."""
     panels = -(-n // layout.width)
     blocks = max(1, -(-m // (BLOCK if panels < FEW else TALL)))
-    parts = -(-k // TERMS) if layout.a_row == 1 and blocks * panels < FEW else 1
+    parts = -(-k // TERMS) if split and blocks * panels < FEW else 1
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN
         parts = blocks = -(-k // terms)

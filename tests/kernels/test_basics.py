@@ -214,7 +214,6 @@ def test_a_large_array_begins_at_a_cache_line(shape, dtype):
     assert all(dense(x) is x for x in kept)
 
 
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep freed memory")
 def test_steps_do_not_fault_their_memory_in_anew():
     import resource  # a module of Unix alone
