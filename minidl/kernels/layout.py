@@ -38,7 +38,11 @@ def dense(x: np.ndarray) -> np.ndarray:
     if x.ndim != 4:
         return x if x.flags.c_contiguous else np.ascontiguousarray(x)
     images = x.transpose(0, 2, 3, 1)
-    return x if images.flags.c_contiguous else np.ascontiguousarray(images).transpose(0, 3, 1, 2)
+    if images.flags.c_contiguous:
+        return x
+    copy = _aligned(images.shape, x.dtype)
+    copy[...] = images
+    return copy.transpose(0, 3, 1, 2)
 
 
 def flat(x: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand w
 TALL = 12 * ROWS  # the same where there are panels enough for every thread: fewer passes over the right operand
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
 # Where blocks and panels are few, a long sum over the rows of a transpose, a weight's gradient, is split to give every
-# thread a part of so many terms. Other sums are not: a row alone has the same bits as in a batch.
+# thread a part of so many terms. Other sums are not: a row alone has the same bits as in a batch, a bias is added once.
 FEW = 16
 TERMS = 1024
 
@@ -60,11 +60,11 @@ class _Plan(NamedTuple):
 def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np.ndarray | None = None) -> np.ndarray:
     """x @ y, plus `bias` in every row, for matrices that are C-ordered or transposes of such.
 
-    The bits are the same on any number of threads. `bias` is for an `x` that is not a transpose.
+    The bits are the same on any number of threads.
     """
     out = np.empty((len(x), y.shape[1]), x.dtype) if out is None else out
     ordered = x.flags.c_contiguous, y.flags.c_contiguous
-    plan = _plan(x.shape, y.shape, ordered, x.dtype, (False, not ordered[0]))
+    plan = _plan(x.shape, y.shape, ordered, x.dtype, (False, bias is None and not ordered[0]))
     if not out.size:
         return out
     if plan.few_rows:

@@ -86,57 +86,54 @@ def table(jobs: list[Job]) -> np.ndarray:
     return np.array(jobs, np.int64).reshape(len(jobs), len(Job._fields))
 
 
+# Places of the fields in a row of the jobs and in the grid, for the compiled code.
+(_ROWS, _COLUMNS, _FIRST, _RUNS, _RUN, _A_STEP, _B_STEP, _A, _A_ROW, _B, _C, _C_ROW) = range(12)
+(_OUTER, _A_OUTER, _C_OUTER, _INNER, _A_INNER, _C_INNER, _LEFT, _MODE) = range(12, 20)
+(_BLOCKS, _GROUPS, _PANELS, _TOGETHER, _JOBS, _WIDTH, _A_BLOCK, _B_BLOCK, _C_BLOCK) = range(9)
+(_A_GROUP, _B_GROUP, _C_GROUP, _A_PANEL, _B_PANEL) = range(9, 14)
+
+
+def _row_cutter(tile: Callable[..., None]) -> Callable[..., None]:
+    """Cut a job's rows into tiles of nearly equal heights."""
+
+    @njit
+    def cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
+        rows, tiles = job[_ROWS], (job[_ROWS] + ROWS - 1) // ROWS
+        for t in range(tiles):
+            r = rows * t // tiles
+            size, to = (rows * (t + 1) // tiles - r, columns), (c_at + r * job[_C_ROW], job[_C_ROW])
+            under = to if bias_at < 0 else (bias_at, 0)
+            from_ = a_at + r * job[_A_ROW], job[_A_ROW], job[_A_STEP]
+            tile(size, a, from_, b, (b_at, job[_B_STEP]), a_runs, b_runs, terms, c, to, base, under, add)
+
+    return cut
+
+
 def _worker(tile: Callable[..., None]) -> Callable[..., None]:
-    """Run one job: `at` is where its block and group begin in a, b and c, and the group's columns."""
+    """Run one job for some panels; `at` is where its block and group begin in a, b and c, and the group's columns."""
+    cut = _row_cutter(tile)
 
     @njit
     def work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
-        first, runs, run, mode, width = job[2], job[3], job[4], job[19], grid[5]
-        together = max(1, CHAIN // max(run, 1))
-        for i in range(first, first + max(runs, 1), together):
-            terms = i, min(together, first + runs - i), run
-            biased = i == first and mode == WRITE and len(bias) > 0
-            base, add = bias if biased else c, i > first or mode == ADD or biased
+        first, runs, run, width = job[_FIRST], job[_RUNS], job[_RUN], grid[_WIDTH]
+        chain = max(1, CHAIN // max(run, 1))
+        for i in range(first, first + max(runs, 1), chain):
+            terms, writes = (i, min(chain, first + runs - i), run), i == first and job[_MODE] == WRITE
+            biased = writes and len(bias) > 0
+            base, add = bias if biased else c, biased or not writes
             for panel in range(panels[0], panels[1]):
-                left = max(job[18] - panel * width, 0)
-                columns, column = min(width, job[18] + job[1] - panel * width) - left, panel * width + left
-                if columns > 0:
-                    a_at, b_at = at[0] + job[7] + panel * grid[12], (at[1] + job[9] + panel * grid[13] + left, job[6])
-                    for o in range(job[12]):
-                        for j in range(job[15]):
-                            begin = (
-                                a_at + o * job[13] + j * job[16],
-                                at[2] + column + job[10] + o * job[14] + j * job[17],
-                            )
-                            for t in range((job[0] + ROWS - 1) // ROWS):
-                                r, height = _part(job[0], t)
-                                here = begin[1] + r * job[11], job[11]
-                                under = (at[3] + column, 0) if biased else here
-                                from_ = begin[0] + r * job[8], job[8], job[5]
-                                tile(
-                                    (height, columns),
-                                    a,
-                                    from_,
-                                    b,
-                                    b_at,
-                                    a_runs,
-                                    b_runs,
-                                    terms,
-                                    c,
-                                    here,
-                                    base,
-                                    under,
-                                    add,
-                                )
+                left = max(job[_LEFT] - panel * width, 0)
+                columns, column = min(width, job[_LEFT] + job[_COLUMNS] - panel * width) - left, panel * width + left
+                if columns <= 0:
+                    continue
+                b_at, bias_at = at[1] + job[_B] + panel * grid[_B_PANEL] + left, at[3] + column if biased else -1
+                for o in range(job[_OUTER]):
+                    for j in range(job[_INNER]):
+                        a_at = at[0] + job[_A] + panel * grid[_A_PANEL] + o * job[_A_OUTER] + j * job[_A_INNER]
+                        c_at = at[2] + job[_C] + column + o * job[_C_OUTER] + j * job[_C_INNER]
+                        cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add)
 
     return work
-
-
-@njit
-def _part(rows, t):
-    """The rows of tile t: where they begin and how many; all tiles are nearly as high."""
-    tiles = (rows + ROWS - 1) // ROWS
-    return rows * t // tiles, rows * (t + 1) // tiles - rows * t // tiles
 
 
 def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
@@ -144,15 +141,16 @@ def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
     work = _worker(tile)
 
     def multiply(a, b, bias, c, a_runs, b_runs, jobs, grid, low, high):
-        groups, panels, several, many = grid[1], grid[2], grid[3], grid[4]
-        parts = (panels + several - 1) // several
+        groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
+        parts = (panels + together - 1) // together
         for item in range(low, high):
             part, group, block = item % parts, item // parts % groups, item // (parts * groups)
-            from_, to = (0, many) if block < grid[0] - 1 else (many, len(jobs))
-            a_at, b_at = block * grid[6] + group * grid[9], block * grid[7] + group * grid[10]
-            at = a_at, b_at, block * grid[8] + group * grid[11], group * grid[11]
+            from_, to = (0, many) if block < grid[_BLOCKS] - 1 else (many, len(jobs))
+            a_at = block * grid[_A_BLOCK] + group * grid[_A_GROUP]
+            b_at = block * grid[_B_BLOCK] + group * grid[_B_GROUP]
+            at = a_at, b_at, block * grid[_C_BLOCK] + group * grid[_C_GROUP], group * grid[_C_GROUP]
+            span = part * together, min(panels, (part + 1) * together)
             for j in range(from_, to):
-                span = part * several, min(panels, (part + 1) * several)
                 work(jobs[j], span, grid, a, b, bias, c, a_runs, b_runs, at)
 
     multiply.__name__, multiply.__doc__ = name, says

@@ -38,11 +38,7 @@ def correlating(
     for v, h in sorted(rectangles, key=lambda r: -len(r[0].places) * len(r[1].places)):
         together = min(sizes[0], max(1, CHAIN // (v.length * h.length)))
         terms = _pixels(v, h, source, target, together, turned)
-        places = (
-            _turned(v, h, source, sums, outputs, window)
-            if turned
-            else _straight(v, h, source, sums, target, groups, window)
-        )
+        places = (_turned if turned else _straight)(v, h, source, sums, outputs, groups, window)
         alike = [Job(first=first, runs=len(terms.a), **terms.strides, **place) for place in places]
         complete = len(v.places) * len(h.places) == window[0] * window[1]
         for images, found in zip(sizes, jobs, strict=True):
@@ -92,7 +88,7 @@ def _pixels(v: Run, h: Run, source: Extents, target: Extents, images: int, turne
 
 
 def _straight(
-    v: Run, h: Run, source: Extents, sums: int, target: Extents, groups: int, window: tuple[int, int]
+    v: Run, h: Run, source: Extents, sums: int, outputs: int, groups: int, window: tuple[int, int]
 ) -> Iterator[dict[str, int]]:
     """Rows and columns for each row of the window and, unless they lie side by side, each place in it."""
     beside = len(h.places) == 1 or (groups == 1 and h.between == 1)
@@ -101,7 +97,7 @@ def _straight(
             at = source.at(sy - v.sources[0], sx - h.sources[0])
             columns = sums * (len(h.places) if beside else 1)
             rows = {
-                "rows": target.channels // groups,
+                "rows": outputs,
                 "a_row": 1,
                 "c": ky * window[1] * sums,
                 "c_row": window[0] * window[1] * sums,
@@ -110,9 +106,10 @@ def _straight(
 
 
 def _turned(
-    v: Run, h: Run, source: Extents, sums: int, outputs: int, window: tuple[int, int]
+    v: Run, h: Run, source: Extents, sums: int, outputs: int, groups: int, window: tuple[int, int]
 ) -> Iterator[dict[str, int]]:
     """The same with the places and the source's channels as rows."""
+    assert groups == 1
     beside = len(h.places) == 1 or (h.between and (sums == 1 or h.between * source.channels == sums))
     apart = h.between * source.channels if sums == 1 else 1
     for ky, sy in zip(v.places, v.sources, strict=True):

@@ -69,7 +69,8 @@ def test_a_bias_is_added_once_however_long_the_sum():
     rng = np.random.default_rng(0)
     for k in (0, 1, CHAIN, 5 if SMALL else 3_000):
         x, y, bias = (rng.standard_normal(shape) for shape in ((5, k), (k, 37), (37,)))
-        np.testing.assert_allclose(matmul(x, y, bias=bias), x @ y + bias, atol=1e-11)
+        for left in orders(x):
+            np.testing.assert_allclose(matmul(left, y, bias=bias), x @ y + bias, atol=1e-11)
 
 
 def test_few_rows_times_a_long_transpose_equal_the_rows_of_many():
