@@ -31,6 +31,8 @@ class CrossEntropyLoss(_Loss):
     Raises: TypeError, ValueError: an option is out of range, shapes or dtypes do not fit, or a label is not a class.
     """
 
+    weight: Any
+
     def __init__(
         self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ):
@@ -58,6 +60,8 @@ class NLLLoss(_Loss):
     the target's shape.
     Raises: TypeError, ValueError: an option is out of range, shapes or dtypes do not fit, or a label is not a class.
     """
+
+    weight: Any
 
     def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(reduction)
@@ -93,6 +97,9 @@ class BCEWithLogitsLoss(_Loss):
     same.
     Raises: TypeError, ValueError: the reduction is not known, or shapes or dtypes do not fit.
     """
+
+    weight: Any
+    pos_weight: Any
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None):
         super().__init__(reduction)
