@@ -11,6 +11,8 @@ from .exponential import exp
 from .launch import kernel
 from .reduce import dot, largest, total
 
+TOGETHER = 1024  # elements of short rows whose exponentials are one loop: ten classes alone do not fill registers
+
 
 @njit
 def _exponentials(row, out):
@@ -19,6 +21,22 @@ def _exponentials(row, out):
     for c in range(len(row)):
         out[c] = exp(row[c] - top)
     return top, np.float64(total(out))
+
+
+@njit
+def _exponentials_of_rows(x, out, tops):
+    """out = e^(x - top) and tops = top, the largest entry of each row: of several short rows in one loop."""
+    step = max(1, TOGETHER // max(1, x.shape[1]))
+    for first in range(0, len(x), step):
+        last = min(len(x), first + step)
+        for i in range(first, last):
+            row, moved, top = x[i], out[i], largest(x[i])
+            tops[i] = top
+            for c in range(len(row)):
+                moved[c] = row[c] - top
+        part = out[first:last].reshape((last - first) * x.shape[1])
+        for c in range(len(part)):
+            part[c] = exp(part[c])
 
 
 @kernel
@@ -79,9 +97,12 @@ def label_loss_forward(x, labels, weight, probability, losses, ignored: int, smo
 
     p is the softmax of row i; q is 1 - smoothing at the label, plus smoothing / classes everywhere.
     """
+    _exponentials_of_rows(x[low:high], probability[low:high], losses[0, low:high])
     for i in range(low, high):
-        row, label = x[i], labels[i]
-        top, level = _probabilities(row, probability[i])
+        row, label, top, size = x[i], labels[i], losses[0, i], np.float64(total(probability[i]))
+        level, share = np.log(size), x.dtype.type(np.float64(1) / size)
+        for c in range(len(row)):
+            probability[i, c] *= share
         losses[0, i] = losses[1, i] = 0
         if label != ignored:
             w = np.float64(weight[label])
