@@ -11,9 +11,9 @@ import traceback
 import numpy as np
 
 from minidl.kernels import launch as launching
-from tests.kernels import guard, sweep_families
+from tests.kernels import guard
 from tests.kernels.digests import differentiate
-from tests.kernels.sweep import sweep
+from tests.kernels.families import sweep
 from tests.ops.test_every_op import CASES
 
 
@@ -30,7 +30,6 @@ def every_case() -> None:
 
 
 if __name__ == "__main__":
-    assert sweep_families  # registers them
     faulthandler.enable()
     guard.install()
     status = 1

@@ -1,7 +1,7 @@
 """Random shapes for every kernel, by the ops that launch them, against float64 (for float64 itself, long double).
 
 A *family* is a strategy for a plain dict of sizes and options, and a check that draws numbers, runs the op both ways
-and compares. sweep_families.py has them.
+and compares: see sweep_products.py, sweep_rows.py, sweep_elements.py and sweep_pools.py.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from minidl import Tensor, tensor
 from minidl.kernels import launch as launching
 from tests.kernels import guard
 
@@ -36,6 +37,7 @@ def extents(most: int) -> st.SearchStrategy[int]:
     return st.integers(1, min(most, 9)) | st.sampled_from(near) | st.integers(1, most)
 
 
+SHAPES = st.lists(extents(40), min_size=1, max_size=3).map(tuple)
 DTYPES = st.sampled_from([np.float32, np.float32, np.float64])
 
 
@@ -110,3 +112,22 @@ def product_error(product: np.ndarray, left: np.ndarray, right: np.ndarray) -> f
     a, b = wide(left), wide(right)
     scale = (np.abs(a) @ np.abs(b)) * np.finfo(product.dtype).eps + np.finfo(product.dtype).tiny
     return float(np.max(np.abs(product - a @ b) / scale, initial=0))
+
+
+def numbers(rng: np.random.Generator, dtype: Any, *shape: int, positive: bool = False) -> np.ndarray:
+    """Random numbers; positive ones add up, and their rounding errors with them."""
+    values = rng.random(shape, dtype) if positive else rng.standard_normal(shape, dtype)
+    return values.astype(dtype)
+
+
+def leaf(array: np.ndarray | None, needed: bool = True) -> Tensor | None:
+    return None if array is None else tensor(array, requires_grad=needed)
+
+
+def both_ways(function: Any, *leaves: Tensor | None, dy: np.ndarray | None = None, rng: Any = None) -> Any:
+    """The output, the gradient it was given, and the gradient of each leaf."""
+    y = function(*leaves)
+    assert y.dtype == next(x for x in leaves if x is not None).dtype
+    dy = numbers(rng, y.dtype, *y.shape) if dy is None else dy
+    y.backward(dy)
+    return y._array, dy, *(None if x is None else x.grad for x in leaves)
