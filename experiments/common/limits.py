@@ -119,9 +119,13 @@ class Limits(NamedTuple):
 
 def measure(threads: int, rounds: int, seconds: float) -> Limits:
     """Measure all limits, the median of `rounds` turns each."""
-    flops = ITEMS * STEPS * CHAINS * 2 * REGISTER // ITEM
-    one, peak = (flops / _median(_peak_turn(work), rounds, seconds) for work in (1, SHARED))
+    one, peak = (measure_peak(work, rounds, seconds) for work in (1, SHARED))
     return Limits(threads, one, peak, [_level(size, threads, rounds, seconds) for size in SIZES])
+
+
+def measure_peak(work: int, rounds: int, seconds: float) -> float:
+    """Operations a second, on one thread or on all."""
+    return ITEMS * STEPS * CHAINS * 2 * (REGISTER // ITEM) / _median(_peak_turn(work), rounds, seconds)
 
 
 def _peak_turn(work: int) -> Callable[[], None]:
