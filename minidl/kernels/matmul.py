@@ -27,8 +27,9 @@ from .vectors import REGISTER
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
 TALL = 12 * ROWS  # the same where there are panels enough for every thread: fewer passes over the right operand
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
-# Where blocks and panels are few, a long sum over the rows of a transpose, a weight's gradient, is split to give every
-# thread a part of so many terms. Other sums are not: a row alone has the same bits as in a batch, a bias is added once.
+# A long sum over the rows of a transpose, a weight's gradient, is split to give every thread a part of so many terms,
+# where blocks of 48 rows and panels of 128 bytes are fewer. Other sums are not: a row alone has the same bits as in a
+# batch, and a bias is added once.
 FEW = 16
 TERMS = 1024
 
@@ -123,7 +124,10 @@ def _plan(
     copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
     layout = _Layout(*((k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width)
     panels = -(-n // width)
-    parts, grid, jobs = _cut(m, k, n, layout, *add_and_split)
+    few = (
+        -(-m // 48) * -(-n * dtype.itemsize // 128) < FEW
+    )  # in tiles of the widest registers, whatever this machine has
+    parts, grid, jobs = _cut(m, k, n, layout, add_and_split[0], few and add_and_split[1])
     runs = np.arange(-(-k // CHAIN) + 1, dtype=np.int64) * CHAIN
     tables = runs * layout.a_step, runs * layout.b_step, jobs, np.array(grid, np.int64)
     copy = (panels, k, width) if copied else None
@@ -134,7 +138,7 @@ def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tup
     """Parts of the sum, or blocks of rows, and their jobs."""
     panels = -(-n // layout.width)
     blocks = max(1, -(-m // (BLOCK if panels < FEW else TALL)))
-    parts = -(-k // TERMS) if split and blocks * panels < FEW else 1
+    parts = -(-k // TERMS) if split else 1
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN
         parts = blocks = -(-k // terms)

@@ -24,12 +24,12 @@ REGISTER = register_bytes()
 
 
 class Vectors:
-    """Builds vector code for arrays of one dtype, of a register's lanes or as many as asked, in its caller."""
+    """Builds vector code for arrays of one dtype inside the function that calls it."""
 
-    def __init__(self, context: Any, builder: Any, dtype: Any, lanes: int = 0):
+    def __init__(self, context: Any, builder: Any, dtype: Any):
         self.context, self.builder = context, builder
         self.size = 8 if dtype == types.float64 else 4
-        self.lanes = lanes or REGISTER // self.size
+        self.lanes = REGISTER // self.size
         self.scalar = ir.DoubleType() if self.size == 8 else ir.FloatType()
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.zero = ir.Constant(self.vector, None)

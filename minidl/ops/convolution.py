@@ -59,8 +59,9 @@ class Geometry(NamedTuple):
 
     @property
     def narrow(self) -> bool:
-        """Whether the channels of all places in a row of the window fit one register."""
-        return self.groups == 1 and self.window[1] * self.channels <= self.width // VECTORS
+        """Whether the channels of all places in a row of the window fit 64 bytes, the widest register: on any machine,
+        since sums are then taken in another order."""
+        return self.groups == 1 and self.window[1] * self.channels * self.itemsize <= 64
 
     @property
     def work(self) -> int:

@@ -68,6 +68,24 @@ def _checked_windows(
 _kept_windows = lru_cache(maxsize=512, typed=True)(_checked_windows)  # typed: True is no kernel size, though it is 1
 
 
+def _largest(
+    windows: tuple, tables: tuple[np.ndarray, np.ndarray], seen: np.ndarray, out: np.ndarray, wanted: bool
+) -> np.ndarray | None:
+    """Fill `out` with each window's largest entry; answers which place of the window it has, if that is wanted."""
+    (rows, columns), apart = (window[1] for window in windows), all(_side_by_side(*window) for window in windows)
+    items, work = out.shape[0] * out.shape[1], out.size * rows * columns
+    by_twos = apart and rows == columns == 2
+    if not wanted and not by_twos:
+        launch(max_forward, items, seen, *tables, out, work=work)
+        return None
+    places = np.empty(out.shape, np.uint8 if rows * columns <= 256 else np.int32)
+    if by_twos:  # quicker than without the places, which this has for next to nothing
+        launch(max_forward_by_twos, items, seen, out, places, work=work)
+    else:
+        launch(max_forward_with_places, items, seen, *tables, out, places, work=work)
+    return places
+
+
 @op
 def max_pool2d(
     x: np.ndarray,
@@ -94,22 +112,15 @@ def max_pool2d(
     rows, columns = windows[0][1], windows[1][1]
     y = empty((*x.shape[:2], len(down), len(across)), x.dtype)
     seen, out, shape, dtype = images(x), images(y), x.shape, x.dtype
-    items, work = len(y) * len(down), y.size * rows * columns
-    apart = _side_by_side(*windows[0]) and _side_by_side(*windows[1])
-    by_twos = apart and rows == columns == 2
-    if not needs[0] and not by_twos:
-        launch(max_forward, items, seen, down, across, out, work=work)
+    places = _largest(windows, (down, across), seen, out, needs[0])
+    if places is None or not needs[0]:
         return unbatched(y, ndim), None
-    places = np.empty(out.shape, np.uint8 if rows * columns <= 256 else np.int32)
-    if by_twos:  # quicker than without the places, which this has for next to nothing
-        launch(max_forward_by_twos, items, seen, out, places, work=work)
-    else:
-        launch(max_forward_with_places, items, seen, down, across, out, places, work=work)
+    apart, work = _side_by_side(*windows[0]) and _side_by_side(*windows[1]), y.size * rows * columns
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx, upstream = empty(shape, dtype), images(dense(batched(dy)))
         if apart:
-            launch(max_backward_apart, items, upstream, places, rows, columns, images(dx), work=dx.size)
+            launch(max_backward_apart, shape[0] * len(down), upstream, places, rows, columns, images(dx), work=dx.size)
         else:
             arguments = upstream, places, down_back, across_back, images(dx)
             launch(max_backward, shape[0] * shape[2], *arguments, work=max(dx.size, work))
