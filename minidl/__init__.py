@@ -3,7 +3,7 @@
 from . import nn, ops, optim
 from .autograd import OPS, no_grad, op
 from .creation import ones, randn, zeros
-from .kernels.launch import kernel, launch, set_num_threads
+from .kernels.launch import InOut, Out, kernel, launch, set_num_threads
 from .nn.serialization import load, save
 from .ops import concatenate, stack, where
 from .random import Generator, manual_seed
@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 __all__ = [
     "OPS",
     "Generator",
+    "InOut",
+    "Out",
     "Tensor",
     "concatenate",
     "kernel",

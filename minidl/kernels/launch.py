@@ -13,7 +13,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numba
 import numba.core.config
@@ -24,6 +24,8 @@ config: Any = numba.core.config
 SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
 CHUNK = 1 << 13  # elements a chunk holds at least, in work that is shared
 MOST_CHUNKS = 64
+Out = Annotated[np.ndarray, "written"]  # an argument whose old contents the kernel never reads
+InOut = Annotated[np.ndarray, "read and written"]
 MOST_TYPES = 4  # combinations a kernel's table holds; nearly every kernel meets two, float32 and float64
 
 if config.THREADING_LAYER == "default":  # OpenMP wakes its threads in a microsecond; workqueue takes a hundred
@@ -38,7 +40,8 @@ class Kernel:
     """A serial loop over a range, compiled at its first launch for the types it meets there.
 
     The function's last two parameters are `low` and `high`; the others are arrays, or scalars annotated `float`
-    or `int`. It allocates nothing, starts no threads and trusts its caller: the op checks before it launches.
+    or `int`. Arrays that it writes are annotated `Out`, or `InOut` if it reads them too; all others it only reads. It
+    allocates nothing, starts no threads and trusts its caller: the op checks before it launches.
     """
 
     def __init__(self, function: Callable[..., None]):
@@ -55,6 +58,8 @@ class Kernel:
         self.name = function.__name__
         self.names = tuple(p.name for p in parameters[:-2])
         self.scalars = tuple((i, scalars[p.annotation]) for i, p in enumerate(parameters) if p.annotation in scalars)
+        self.written = frozenset(i for i, p in enumerate(parameters) if p.annotation in (Out, InOut, "Out", "InOut"))
+        self.unread = frozenset(i for i, p in enumerate(parameters) if p.annotation in (Out, "Out"))
         self.door: Callable[..., int] | None = None
         self.dtypes: list[np.dtype] = []  # whose addresses stand in the table
         self.table = np.zeros(2 + MOST_TYPES * (1 + 2 * len(self.names)), np.int64)  # see `remember`; never moved
@@ -89,7 +94,7 @@ def kernel(function: Callable[..., None]) -> Kernel:
     """Make a function of `(arrays and scalars..., low, high)` a kernel for `launch`.
 
     >>> @kernel
-    ... def double(x, y, low, high):
+    ... def double(x, y: Out, low, high):
     ...     x, y = x[low:high], y[low:high]  # slice, then count from 0: the loop is then vectorised
     ...     for i in range(len(x)):
     ...         y[i] = x[i] + x[i]
@@ -125,6 +130,16 @@ def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> 
     with _sharing:
         if not _quick(kernel.address, n, chunks_of(n, work), arguments):
             _launch_anew(kernel, n, chunks_of(n, work), arguments)
+
+
+def refuse_if(flag: np.ndarray, complain: Callable[[int], Any]) -> None:
+    """Call `complain(value)`, which raises, if a kernel has set `flag`, an int64 array of one element, to `value` not 0.
+
+    What a kernel finds out about the values it reads is told in this way, so that a captured step, which runs no
+    Python between its kernels, can stop there too.
+    """
+    if flag[0]:
+        complain(int(flag[0]))
 
 
 def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
