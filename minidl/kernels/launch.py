@@ -133,7 +133,7 @@ def launch(kernel: Kernel, n: int, *arguments: Any, work: int | None = None) -> 
 
 
 def refuse_if(flag: np.ndarray, complain: Callable[[int], Any]) -> None:
-    """Call `complain(value)`, which raises, if a kernel has set `flag`, an int64 array of one element, to `value` not 0.
+    """Call `complain(value)`, which raises, if a kernel set `flag`, an int64 array of one element, to `value`, not 0.
 
     What a kernel finds out about the values it reads is told in this way, so that a captured step, which runs no
     Python between its kernels, can stop there too.
