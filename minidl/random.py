@@ -1,7 +1,8 @@
 """Random numbers that are a function of (seed, stream, position): the same on any machine and any number of threads.
 
-The state of a generator is three integers, so a checkpoint holds it and a run resumes exactly. NumPy's global
-generator is never touched, and NumPy's distributions are not used, whose values may change between its versions.
+The state of a generator is three integers, so a checkpoint holds it and a run resumes exactly. They lie in one array,
+which a kernel reads and moves on, so that a captured step draws anew each time. NumPy's global generator is never
+touched, and NumPy's distributions are not used, whose values may change between its versions.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 from .checks import check_sizes, check_whole
 from .kernels.launch import launch
 from .kernels.layout import empty, flat
-from .kernels.random import random_bits
+from .kernels.random import random_bits, reserve_blocks
 
 _MASK = (1 << 63) - 1  # seeds and positions reach the kernels as signed 64-bit integers
 
@@ -27,12 +28,28 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0, stream: int = 0):
+        self._state = np.zeros(3, np.int64)
         self.state = (seed, stream, 0)
 
     @property
     def state(self) -> tuple[int, int, int]:
         """(seed, stream, position), to be stored and set again."""
         return self.seed, self.stream, self.position
+
+    @property
+    def seed(self) -> int:
+        """What the numbers start from."""
+        return int(self._state[0])
+
+    @property
+    def stream(self) -> int:
+        """Which of the seed's streams this is."""
+        return int(self._state[1])
+
+    @property
+    def position(self) -> int:
+        """How many blocks of four words were drawn."""
+        return int(self._state[2])
 
     @state.setter
     def state(self, state: tuple[int, int, int]) -> None:
@@ -41,16 +58,16 @@ class Generator:
         for name, value in zip(("seed", "stream", "position"), state, strict=True):
             if check_whole("Generator", name, value, 0) > _MASK:
                 raise ValueError(f"Generator: expected {name} below 2**63, got {value}")
-        self.seed, self.stream, self.position = (int(value) for value in state)
+        self._state[:] = state
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, stream={self.stream}, position={self.position})"
 
-    def reserve(self, blocks: int) -> tuple[int, int, int]:
-        """Set aside `blocks` blocks of four words for a kernel; answer (seed, stream, first position)."""
-        start = self.position
-        self.position += blocks
-        return self.seed, self.stream, start
+    def reserve(self, blocks: int) -> np.ndarray:
+        """Set aside `blocks` blocks of four words for a kernel; answer (seed, stream, first position), int64."""
+        place = np.empty(3, np.int64)
+        launch(reserve_blocks, 1, self._state, place, blocks)
+        return place
 
     def split(self, stream: int) -> "Generator":
         """A generator with this one's seed and a stream of its own, at its beginning."""
@@ -60,7 +77,7 @@ class Generator:
         """`count` random 32-bit words."""
         blocks = -(-check_whole("Generator", "count", count, 0) // 4)
         out = np.empty((blocks, 4), np.uint32)
-        launch(random_bits, blocks, out, *self.reserve(blocks), work=40 * blocks)
+        launch(random_bits, blocks, out, self.reserve(blocks), work=40 * blocks)
         return out.reshape(-1)[:count]
 
     def uniform(

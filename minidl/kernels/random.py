@@ -7,7 +7,7 @@ All arithmetic is on 64-bit words that hold 32-bit values, so that no product ov
 import numpy as np
 from numba import njit
 
-from .launch import kernel
+from .launch import InOut, Out, kernel
 from .register_arithmetic import count_from, spread
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -47,9 +47,18 @@ def philox_registers(seed, stream, start):
 
 
 @kernel
-def random_bits(out, seed: int, stream: int, position: int, low, high):
-    """out[i, 0..3] = the four words at counter position + i."""
+def reserve_blocks(state: InOut, place: Out, blocks: int, low, high):
+    """place = state = (seed, stream, position), which then moves on by `blocks`."""
+    for k in range(3):
+        place[k] = state[k]
+    state[2] += blocks
+
+
+@kernel
+def random_bits(out: Out, place, low, high):
+    """out[i, 0..3] = the four words at counter position + i, with place = (seed, stream, position)."""
+    seed, stream, position = np.uint64(place[0]), np.uint64(place[1]), place[2]
     for i in range(low, high):
-        a, b, c, d = philox(np.uint64(seed), np.uint64(stream), np.uint64(position + i))
+        a, b, c, d = philox(seed, stream, np.uint64(position + i))
         row = out[i]
         row[0], row[1], row[2], row[3] = a, b, c, d

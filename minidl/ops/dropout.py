@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_like, flat, zeros_like
+from ..kernels.layout import dense, empty_like, flat
 from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
@@ -30,12 +30,12 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
         return x, lambda dy: dy
     keep = round((1 - p) * 2**32)
     if keep == 0:
-        return zeros_like(x), zeros_like
+        return _zeros(x), _zeros
     x, scale = dense(x), 1 / (1 - p)
     y, blocks = empty_like(x), -(-x.size // BLOCK)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
-    state = as_generator(rng).reserve(-(-x.size // 4))
-    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, *state, keep, scale, work=2 * x.size)
+    place = as_generator(rng).reserve(-(-x.size // 4))
+    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, place, keep, scale, work=2 * x.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(dy)
@@ -43,3 +43,9 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
         return dx
 
     return y, pullback
+
+
+def _zeros(x: np.ndarray) -> np.ndarray:
+    out = empty_like(x)
+    launch(kernels.drop_all, out.size, flat(out))
+    return out

@@ -1,6 +1,8 @@
 """Layout, sums, exponentials and random bits against plain references."""
 
+import copy
 import math
+import pickle
 import sys
 
 import numpy as np
@@ -120,13 +122,13 @@ def test_tanh_and_sigmoid_of_float32_are_within_three_ulp(forward, column):
 
 def test_dropout_keeps_by_the_words_of_philox():
     x, y, zeroed = np.ones(300), np.empty(300), np.empty(6, np.uint64)
-    launch(dropout_forward, 3, x, y, zeroed, 5, 2**40 + 7, 2**32 - 20, 3 * 2**30, 4 / 3)
+    launch(dropout_forward, 3, x, y, zeroed, np.array([5, 2**40 + 7, 2**32 - 20]), 3 * 2**30, 4 / 3)
     counters = range(2**32 - 20, 2**32 + 55)
     words = [philox(np.uint64(5), np.uint64(2**40 + 7), np.uint64(counter)) for counter in counters]
     kept = np.array(words, np.int64).reshape(-1) < 3 * 2**30
     assert np.array_equal(y, np.where(kept, 4 / 3, 0))
     assert np.array_equal(np.unpackbits(zeroed.view(np.uint8), bitorder="little")[:300], ~kept)
-    launch(dropout_forward, 3, x, y, zeroed, 5, 0, 0, 2**32, 1.0)
+    launch(dropout_forward, 3, x, y, zeroed, np.array([5, 0, 0]), 2**32, 1.0)
     assert np.array_equal(y, x)
 
 
@@ -165,6 +167,18 @@ def test_a_generator_is_a_function_of_seed_stream_and_position():
     a.state = state
     assert np.array_equal(a.normal(5), first)
     assert not np.array_equal(a.normal(5), first)
+
+
+def test_the_state_of_a_generator_stays_where_it_is():
+    g = Generator(5, 2)
+    memory = g._state
+    assert g.reserve(3).tolist() == [5, 2, 0] and g.reserve(2**40).tolist() == [5, 2, 3]
+    assert g.state == (5, 2, 2**40 + 3) and repr(g) == f"Generator(seed=5, stream=2, position={2**40 + 3})"
+    g.state = (7, 1, 4)
+    twin = copy.deepcopy(g)
+    twin.reserve(1)
+    assert g._state is memory and memory.tolist() == [7, 1, 4] and twin.state == (7, 1, 5)
+    assert np.array_equal(pickle.loads(pickle.dumps(g)).bits(9), g.bits(9))
 
 
 def test_distributions():

@@ -153,7 +153,7 @@ def test_dropout(size, dtype, cut):
     x, dy = normal(size, dtype=dtype), normal(size, dtype=dtype, seed=1)
     blocks, keep = -(-size // pointwise.BLOCK), round(0.75 * 2**32)
     y, dx, zeroed = np.empty_like(x), np.empty_like(x), np.empty(2 * blocks, np.uint64)
-    launch(dropout.dropout_forward, blocks, x, y, zeroed, 5, 0, 3, keep, 1 / 0.75)
+    launch(dropout.dropout_forward, blocks, x, y, zeroed, np.array([5, 0, 3]), keep, 1 / 0.75)
     generator = Generator(5)
     generator.reserve(3)
     kept = generator.bits(size) < keep
