@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import LANES, first, lane_sum, narrow, prefetch, widen
-from .launch import kernel
+from .launch import Out, kernel
 from .register_arithmetic import fma, spread
 from .registers import load, store
 
@@ -21,7 +21,7 @@ def rows_of_part(rows: int) -> int:
 
 
 @kernel
-def layer_norm_forward(x, weight, bias, y, moments, eps: float, low, high):
+def layer_norm_forward(x, weight, bias, y: Out, moments: Out, eps: float, low, high):
     """y = (x - mean) * inverse * weight + bias along each row; moments = (mean, 1 / deviation), in float64."""
     size = len(weight)
     tail, share, kind = size % LANES, np.float64(1) / size, x.dtype.type
@@ -71,7 +71,7 @@ def _scale(x, at, count, c, middle, scale, level, weight, bias, y):
 
 
 @kernel
-def layer_norm_backward(x, weight, dy, moments, dx, partial, step: int, low, high):
+def layer_norm_backward(x, weight, dy, moments, dx: Out, partial: Out, step: int, low, high):
     """dx = (g - mean(g) - z mean(g z)) * inverse, with g = dy * weight and z = (x - mean) * inverse.
 
     partial[b] = sum(dy * z), then sum(dy), over block b of `step` rows, which are walked in pairs.
@@ -155,7 +155,7 @@ def _differentiate_row(sums, x, scale, dy, at, count, map_, dx):
 
 
 @kernel
-def merge_parts(partial, dweight, dbias, low, high):
+def merge_parts(partial, dweight: Out, dbias: Out, low, high):
     """dweight and dbias = the sums of a part's columns, the first half and the second, in order and in float64."""
     size, zero = len(dweight), widen(spread(partial, partial.dtype.type(0), LANES))
     for c in range(low, high, LANES):

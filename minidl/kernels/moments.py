@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import LANES, narrow, root, widen
-from .launch import kernel
+from .launch import InOut, Out, kernel
 from .register_arithmetic import spread
 from .registers import load, store
 
@@ -58,7 +58,7 @@ def walk_of(rows: int, channels: int) -> Walk:
 
 
 @kernel
-def batch_moments(x, moments, channels: int, width: int, step: int, part: int, low, high):
+def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: int, low, high):
     """moments[p, 0] = each channel's mean over part p of the rows, moments[p, 1] = its sum of squared deviations."""
     wide, padded = len(x) // max(width, 1), moments.shape[2]
     for p in range(low, high):
@@ -146,10 +146,10 @@ def batch_statistics(
     moments,
     weight,
     bias,
-    running_mean,
-    running_var,
-    saved,
-    affine,
+    running_mean: InOut,
+    running_var: InOut,
+    saved: Out,
+    affine: Out,
     rows: int,
     part: int,
     width: int,
@@ -193,7 +193,9 @@ def _follow(running, c, count, speed, new):
 
 
 @kernel
-def fixed_statistics(weight, bias, running_mean, running_var, saved, affine, width: int, eps: float, low, high):
+def fixed_statistics(
+    weight, bias, running_mean, running_var, saved: Out, affine: Out, width: int, eps: float, low, high
+):
     """Fill `affine` and `saved` from given statistics."""
     for c in range(low, high, LANES):
         count = min(LANES, high - c)

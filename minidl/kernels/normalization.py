@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import LANES, narrow, settle, stream, widen
-from .launch import kernel
+from .launch import InOut, Out, kernel
 from .register_arithmetic import at_most, less, select, spread
 from .registers import load, store
 
@@ -23,7 +23,7 @@ def _put(y, at, count, value, streamed):
 
 
 @kernel
-def normalize(x, affine, y, width: int, step: int, rectified: int, streamed: int, low, high):
+def normalize(x, affine, y: Out, width: int, step: int, rectified: int, streamed: int, low, high):
     """y = (x - center) * scale + shift, where x * scale + shift would cancel; max(y, 0) if `rectified`.
 
     The range counts blocks of `step` wide rows; in the last one a row may not be whole.
@@ -60,7 +60,7 @@ def _normalize(x, at, apart, rows, count, affine, c, y, rectified, streamed):
 
 @kernel
 def batch_gradient_sums(
-    x, dy, affine, sums, channels: int, width: int, step: int, part: int, rectified: int, low, high
+    x, dy, affine, sums: Out, channels: int, width: int, step: int, part: int, rectified: int, low, high
 ):
     """sums[p, 0] = sum(g), sums[p, 1] = sum(g * (x - center)) over part p of the rows, for each channel.
 
@@ -110,7 +110,9 @@ def _add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified)
 
 
 @kernel
-def batch_gradients(sums, weight, saved, dweight, dbias, affine, rows: int, width: int, training: int, low, high):
+def batch_gradients(
+    sums, weight, saved, dweight: Out, dbias: Out, affine: InOut, rows: int, width: int, training: int, low, high
+):
     """The parameters' gradients and the last three of `affine`, from the parts' sums of g and of g * (x - center).
 
     dx = affine[4] g + affine[3] (x - center) + affine[5]; with fixed statistics affine[3] and affine[5] are 0.
@@ -139,7 +141,7 @@ def batch_gradients(sums, weight, saved, dweight, dbias, affine, rows: int, widt
 
 @kernel
 def batch_input_gradient(
-    x, dy, affine, dx, width: int, step: int, rectified: int, training: int, streamed: int, low, high
+    x, dy, affine, dx: Out, width: int, step: int, rectified: int, training: int, streamed: int, low, high
 ):
     """dx = affine[4] g + affine[3] (x - center) + affine[5], of which only the first in evaluation; blocks as above."""
     for b in range(low, high):

@@ -4,7 +4,7 @@ import numpy as np
 
 from .exponential import sigmoid, tanh
 from .exponential_single import single_sigmoid, single_tanh
-from .launch import kernel
+from .launch import Out, kernel
 from .register_arithmetic import at_most, load_bits, select, spread, store_bits
 from .registers import load, store
 
@@ -12,7 +12,7 @@ BLOCK = 128  # elements of an item where the range is over blocks: two words of 
 
 
 @kernel
-def add(x, y, out, low, high):
+def add(x, y, out: Out, low, high):
     """out = x + y; `out` may be `x` or `y` itself."""
     x, y, out = x[low:high], y[low:high], out[low:high]
     for i in range(len(out)):
@@ -20,7 +20,7 @@ def add(x, y, out, low, high):
 
 
 @kernel
-def relu_forward(x, y, zeroed, low, high):
+def relu_forward(x, y: Out, zeroed: Out, low, high):
     """y = max(x, 0), NaN kept; bit j of zeroed[b] is on where element 64 b + j is at most 0. The range: blocks."""
     zero = spread(x, 0, BLOCK)
     for b in range(low, high):
@@ -32,7 +32,7 @@ def relu_forward(x, y, zeroed, low, high):
 
 
 @kernel
-def pass_where(zeroed, dy, dx, scale: float, low, high):
+def pass_where(zeroed, dy, dx: Out, scale: float, low, high):
     """dx = scale * dy, but 0 where the element's bit in `zeroed` is on; the range is over blocks."""
     zero, factor = spread(dy, 0, BLOCK), spread(dy, scale, BLOCK)
     for b in range(low, high):
@@ -41,7 +41,7 @@ def pass_where(zeroed, dy, dx, scale: float, low, high):
 
 
 @kernel
-def leaky_relu_forward(x, y, slope: float, low, high):
+def leaky_relu_forward(x, y: Out, slope: float, low, high):
     """y = x where x > 0, slope * x elsewhere."""
     x, y = x[low:high], y[low:high]
     slope, zero = x.dtype.type(slope), x.dtype.type(0)
@@ -50,7 +50,7 @@ def leaky_relu_forward(x, y, slope: float, low, high):
 
 
 @kernel
-def leaky_relu_backward(y, dy, dx, slope: float, low, high):
+def leaky_relu_backward(y, dy, dx: Out, slope: float, low, high):
     """dx = dy where y > 0, slope * dy elsewhere."""
     y, dy, dx = y[low:high], dy[low:high], dx[low:high]
     slope, zero = y.dtype.type(slope), y.dtype.type(0)
@@ -59,7 +59,7 @@ def leaky_relu_backward(y, dy, dx, slope: float, low, high):
 
 
 @kernel
-def tanh_double(x, y, low, high):
+def tanh_double(x, y: Out, low, high):
     """y = tanh(x), of float64."""
     x, y = x[low:high], y[low:high]
     for i in range(len(x)):
@@ -67,7 +67,7 @@ def tanh_double(x, y, low, high):
 
 
 @kernel
-def tanh_single(x, y, low, high):
+def tanh_single(x, y: Out, low, high):
     """y = tanh(x), of float32; the range is over blocks."""
     for b in range(low, high):
         at, count = BLOCK * b, len(x) - BLOCK * b
@@ -75,7 +75,7 @@ def tanh_single(x, y, low, high):
 
 
 @kernel
-def tanh_backward(y, dy, dx, low, high):
+def tanh_backward(y, dy, dx: Out, low, high):
     """dx = (1 - y^2) dy."""
     y, dy, dx = y[low:high], dy[low:high], dx[low:high]
     one = y.dtype.type(1)
@@ -84,7 +84,7 @@ def tanh_backward(y, dy, dx, low, high):
 
 
 @kernel
-def sigmoid_double(x, y, low, high):
+def sigmoid_double(x, y: Out, low, high):
     """y = 1 / (1 + e^-x), of float64."""
     x, y = x[low:high], y[low:high]
     for i in range(len(x)):
@@ -92,7 +92,7 @@ def sigmoid_double(x, y, low, high):
 
 
 @kernel
-def sigmoid_single(x, y, low, high):
+def sigmoid_single(x, y: Out, low, high):
     """y = 1 / (1 + e^-x), of float32; the range is over blocks."""
     for b in range(low, high):
         at, count = BLOCK * b, len(x) - BLOCK * b
@@ -100,7 +100,7 @@ def sigmoid_single(x, y, low, high):
 
 
 @kernel
-def sigmoid_backward(y, dy, dx, low, high):
+def sigmoid_backward(y, dy, dx: Out, low, high):
     """dx = y (1 - y) dy."""
     y, dy, dx = y[low:high], dy[low:high], dx[low:high]
     one = y.dtype.type(1)
@@ -109,7 +109,7 @@ def sigmoid_backward(y, dy, dx, low, high):
 
 
 @kernel
-def word_sums(words, out, size: int, low, high):
+def word_sums(words, out: Out, size: int, low, high):
     """out[b] = sum over block b of word * (2 * place + 1): any single change of a word changes it."""
     for b in range(low, high):
         block = words[b * size : min(len(words), (b + 1) * size)]

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .exponential import exp
-from .launch import kernel
+from .launch import Out, kernel
 from .reduce import dot, largest, total
 
 TOGETHER = 1024  # elements of short rows whose exponentials are one loop: ten classes alone do not fill registers
@@ -40,7 +40,7 @@ def _exponentials_of_rows(x, out, tops):
 
 
 @kernel
-def softmax_forward(x, y, low, high):
+def softmax_forward(x, y: Out, low, high):
     """y = e^x / sum(e^x)."""
     for i in range(low, high):
         out = y[i]
@@ -51,7 +51,7 @@ def softmax_forward(x, y, low, high):
 
 
 @kernel
-def softmax_backward(y, dy, dx, low, high):
+def softmax_backward(y, dy, dx: Out, low, high):
     """dx = y (dy - sum(y dy))."""
     for i in range(low, high):
         row, g, out = y[i], dy[i], dx[i]
@@ -61,7 +61,7 @@ def softmax_backward(y, dy, dx, low, high):
 
 
 @kernel
-def log_softmax_forward(x, y, low, high):
+def log_softmax_forward(x, y: Out, low, high):
     """y = x - log(sum(e^x))."""
     for i in range(low, high):
         row, out = x[i], y[i]
@@ -72,7 +72,7 @@ def log_softmax_forward(x, y, low, high):
 
 
 @kernel
-def log_softmax_backward(y, dy, dx, low, high):
+def log_softmax_backward(y, dy, dx: Out, low, high):
     """dx = dy - e^y sum(dy)."""
     for i in range(low, high):
         row, g, out = y[i], dy[i], dx[i]
@@ -92,7 +92,7 @@ def _probabilities(row, out):
 
 
 @kernel
-def label_loss_forward(x, labels, weight, probability, losses, ignored: int, smoothing: float, low, high):
+def label_loss_forward(x, labels, weight, probability: Out, losses: Out, ignored: int, smoothing: float, low, high):
     """losses[0, i] = -sum over c of q_c w_c log p_c and losses[1, i] = w of the label; both 0 where it is ignored.
 
     p is the softmax of row i; q is 1 - smoothing at the label, plus smoothing / classes everywhere.
@@ -116,7 +116,7 @@ def label_loss_forward(x, labels, weight, probability, losses, ignored: int, smo
 
 
 @kernel
-def label_loss_backward(probability, labels, weight, dy, divisor, dx, ignored: int, smoothing: float, low, high):
+def label_loss_backward(probability, labels, weight, dy, divisor, dx: Out, ignored: int, smoothing: float, low, high):
     """dx = g (p sum(q w) - q w), with g = dy / divisor; 0 where the label is ignored."""
     everywhere, mass = smoothing / len(weight), np.float64(0)
     for c in range(len(weight)):
@@ -136,7 +136,7 @@ def label_loss_backward(probability, labels, weight, dy, divisor, dx, ignored: i
 
 
 @kernel
-def soft_loss_forward(x, target, weight, probability, normalizer, losses, smoothing: float, low, high):
+def soft_loss_forward(x, target, weight, probability: Out, normalizer: Out, losses: Out, smoothing: float, low, high):
     """losses[0, i] = -sum over c of q_c w_c log p_c with q = (1 - smoothing) target + smoothing / classes.
 
     losses[1, i] = 1: probabilities do not weigh the mean. normalizer[i] = log(sum(e^x)): backward has log p from it.
@@ -152,7 +152,7 @@ def soft_loss_forward(x, target, weight, probability, normalizer, losses, smooth
 
 
 @kernel
-def soft_loss_backward(probability, target, weight, dy, divisor, dx, smoothing: float, low, high):
+def soft_loss_backward(probability, target, weight, dy, divisor, dx: Out, smoothing: float, low, high):
     """dx = g (p sum(q w) - q w), with g = dy / divisor."""
     everywhere = smoothing / len(weight)
     for i in range(low, high):
@@ -166,7 +166,7 @@ def soft_loss_backward(probability, target, weight, dy, divisor, dx, smoothing: 
 
 
 @kernel
-def soft_loss_target_gradient(x, normalizer, weight, dy, divisor, dt, smoothing: float, low, high):
+def soft_loss_target_gradient(x, normalizer, weight, dy, divisor, dt: Out, smoothing: float, low, high):
     """dt = -g (1 - smoothing) w log p, with g = dy / divisor."""
     for i in range(low, high):
         row, out = x[i], dt[i]
@@ -176,7 +176,7 @@ def soft_loss_target_gradient(x, normalizer, weight, dy, divisor, dt, smoothing:
 
 
 @kernel
-def nll_forward(x, labels, weight, losses, ignored: int, low, high):
+def nll_forward(x, labels, weight, losses: Out, ignored: int, low, high):
     """losses[0, i] = -w x at the label, losses[1, i] = w; both 0 where it is ignored."""
     for i in range(low, high):
         row, label = x[i], labels[i]
@@ -187,7 +187,7 @@ def nll_forward(x, labels, weight, losses, ignored: int, low, high):
 
 
 @kernel
-def nll_backward(labels, weight, dy, divisor, dx, ignored: int, low, high):
+def nll_backward(labels, weight, dy, divisor, dx: Out, ignored: int, low, high):
     """dx = -w dy / divisor at the label, 0 elsewhere."""
     for i in range(low, high):
         out, label = dx[i], labels[i]
