@@ -1,10 +1,10 @@
 """Sums of columns, for the gradient of images of few channels."""
 
-from .launch import kernel
+from .launch import Out, kernel
 
 
 @kernel
-def sum_columns(columns, across, dx, low, high):
+def sum_columns(columns, across, dx: Out, low, high):
     """dx[i, ix, c] = sum over kx of columns[i, ox, (kx, c)], where across[ix, kx] = ox, or -1 for none."""
     channels, zero = dx.shape[2], dx.dtype.type(0)
     for i in range(low, high):

@@ -4,14 +4,14 @@ import numpy as np
 from numba import njit
 
 from .exponential import exp, sigmoid
-from .launch import kernel
+from .launch import Out, kernel
 from .reduce import total
 
 BLOCK = 4096  # losses summed before float64 takes over
 
 
 @kernel
-def squared_error_forward(x, target, difference, y, low, high):
+def squared_error_forward(x, target, difference: Out, y: Out, low, high):
     """difference = x - target, y = difference^2."""
     x, target, difference, y = x[low:high], target[low:high], difference[low:high], y[low:high]
     for i in range(len(x)):
@@ -21,7 +21,7 @@ def squared_error_forward(x, target, difference, y, low, high):
 
 
 @kernel
-def squared_error_backward(difference, dy, dx, factor: float, low, high):
+def squared_error_backward(difference, dy, dx: Out, factor: float, low, high):
     """dx = factor * difference * dy."""
     difference, dy, dx = difference[low:high], dy[low:high], dx[low:high]
     factor = difference.dtype.type(factor)
@@ -37,7 +37,7 @@ def _softplus_of_minus(x):
 
 
 @kernel
-def logits_loss_forward(x, target, weight, pos_weight, y, low, high):
+def logits_loss_forward(x, target, weight, pos_weight, y: Out, low, high):
     """y = w ((1 - t) x + (1 + (pos_weight - 1) t) log(1 + e^-x)): -w (pos_weight t log p + (1 - t) log(1 - p))."""
     x, target, weight, pos_weight, y = (
         x[low:high],
@@ -53,7 +53,7 @@ def logits_loss_forward(x, target, weight, pos_weight, y, low, high):
 
 
 @kernel
-def logits_loss_backward(x, target, weight, pos_weight, dy, dx, factor: float, low, high):
+def logits_loss_backward(x, target, weight, pos_weight, dy, dx: Out, factor: float, low, high):
     """dx = factor w ((1 - t) - (1 + (pos_weight - 1) t) / (1 + e^x)) dy."""
     x, target, weight, pos_weight = x[low:high], target[low:high], weight[low:high], pos_weight[low:high]
     dy, dx, one = dy[low:high], dx[low:high], np.float64(1)
@@ -64,7 +64,7 @@ def logits_loss_backward(x, target, weight, pos_weight, dy, dx, factor: float, l
 
 
 @kernel
-def logits_loss_target_gradient(x, weight, pos_weight, dy, dt, factor: float, low, high):
+def logits_loss_target_gradient(x, weight, pos_weight, dy, dt: Out, factor: float, low, high):
     """dt = factor w ((pos_weight - 1) log(1 + e^-x) - x) dy."""
     x, weight, pos_weight, dy, dt = x[low:high], weight[low:high], pos_weight[low:high], dy[low:high], dt[low:high]
     for i in range(len(dt)):
@@ -73,7 +73,7 @@ def logits_loss_target_gradient(x, weight, pos_weight, dy, dt, factor: float, lo
 
 
 @kernel
-def block_sums(values, partial, low, high):
+def block_sums(values, partial: Out, low, high):
     """partial[k, b] = sum over block b of values[k]."""
     for b in range(low, high):
         for k in range(len(values)):
@@ -81,7 +81,7 @@ def block_sums(values, partial, low, high):
 
 
 @kernel
-def merge_rows(partial, out, low, high):
+def merge_rows(partial, out: Out, low, high):
     """out[k] = sum of partial[k], in order, in float64."""
     partial, out = partial[low:high], out[low:high]
     for k in range(len(out)):
@@ -92,7 +92,7 @@ def merge_rows(partial, out, low, high):
 
 
 @kernel
-def quotient(sums, divisor, out, low, high):
+def quotient(sums, divisor, out: Out, low, high):
     """out[i] = sums[i] / divisor[i]."""
     sums, divisor, out = sums[low:high], divisor[low:high], out[low:high]
     for i in range(len(out)):

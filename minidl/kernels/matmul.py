@@ -104,7 +104,8 @@ def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndar
     if bias is not None:
         launch(fill_rows, n, bias, turned, work=turned.size)
     plan = _plan(y.shape[::-1], x.shape[::-1], (as_it_lies, False), x.dtype, (bias is not None, False))
-    _product(plan, y.T if as_it_lies else y, x, turned, None)
+    under = turned.reshape(-1) if bias is not None else None
+    _product(plan, y.T if as_it_lies else y, x, turned, under)
     launch(transpose, -(-m // plan.lanes), turned, out, plan.lanes, work=out.size)
 
 

@@ -8,7 +8,7 @@ side, each writes the gradients of its own pixels.
 import numpy as np
 from numba import njit
 
-from .launch import kernel
+from .launch import Out, kernel
 from .register_arithmetic import equal, exceeds, select, spread
 from .registers import load, store
 
@@ -16,7 +16,7 @@ LANES = 16
 
 
 @kernel
-def max_forward(x, down, across, y, low, high):
+def max_forward(x, down, across, y: Out, low, high):
     """y[n, oy, ox, c] = the largest x[n, iy, ix, c] of its window, NaN above all; the range is over (n, oy)."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     for i in range(low, high):
@@ -44,7 +44,7 @@ def _first(taps):
 
 
 @kernel
-def max_forward_with_places(x, down, across, y, places_seen, low, high):
+def max_forward_with_places(x, down, across, y: Out, places_seen: Out, low, high):
     """As `max_forward`, and places_seen[n, oy, ox, c] = ky kw + kx of the largest: the first of equal ones."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     for i in range(low, high):
@@ -68,7 +68,7 @@ def max_forward_with_places(x, down, across, y, places_seen, low, high):
 
 
 @kernel
-def max_forward_by_twos(x, y, places_seen, low, high):
+def max_forward_by_twos(x, y: Out, places_seen: Out, low, high):
     """As `max_forward_with_places` for windows of 2 x 2 side by side without padding."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     zero, one = spread(places_seen, 0, LANES), spread(places_seen, 1, LANES)
@@ -95,7 +95,7 @@ def max_forward_by_twos(x, y, places_seen, low, high):
 
 
 @kernel
-def max_backward(dy, places_seen, down, across, dx, low, high):
+def max_backward(dy, places_seen, down, across, dx: Out, low, high):
     """dx[n, iy, ix, c] = sum of dy over the windows whose largest it was; the range is over (n, iy)."""
     height, width, channels = dy.shape[1], dy.shape[2], dy.shape[3]
     zero = spread(dy, 0, LANES)
@@ -116,7 +116,7 @@ def max_backward(dy, places_seen, down, across, dx, low, high):
 
 
 @kernel
-def max_backward_apart(dy, places_seen, rows: int, columns: int, dx, low, high):
+def max_backward_apart(dy, places_seen, rows: int, columns: int, dx: Out, low, high):
     """As `max_backward` for windows of rows x columns side by side without padding, that cover the image.
 
     The range is over (n, oy): each window writes dy to the pixel that was its largest, and 0 to its others.
@@ -136,7 +136,7 @@ def max_backward_apart(dy, places_seen, rows: int, columns: int, dx, low, high):
 
 
 @kernel
-def average_forward(x, down, across, heights, widths, y, low, high):
+def average_forward(x, down, across, heights, widths, y: Out, low, high):
     """y[n, oy, ox, c] = sum of its window / (heights[oy] widths[ox]); the range is over (n, oy)."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     for i in range(low, high):
@@ -154,7 +154,7 @@ def average_forward(x, down, across, heights, widths, y, low, high):
 
 
 @kernel
-def average_backward(dy, down, across, heights, widths, dx, low, high):
+def average_backward(dy, down, across, heights, widths, dx: Out, low, high):
     """dx[n, iy, ix, c] = sum of dy / (heights[oy] widths[ox]) over the windows that saw it; the range: (n, iy)."""
     height, width, channels = dy.shape[1], dy.shape[2], dy.shape[3]
     for i in range(low, high):
@@ -170,7 +170,7 @@ def average_backward(dy, down, across, heights, widths, dx, low, high):
 
 
 @kernel
-def average_backward_apart(dy, rows: int, columns: int, share: float, dx, low, high):
+def average_backward_apart(dy, rows: int, columns: int, share: float, dx: Out, low, high):
     """As `average_backward` for windows side by side that cover the image: dx = share * dy of the pixel's window.
 
     The range is over (n, oy); each window has rows x columns pixels.

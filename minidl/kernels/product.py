@@ -1,8 +1,9 @@
 """Sums of products over a table of jobs: matrix products and convolutions are this one kernel with other tables.
 
-A job is a grid of rows, each a sum over the same steps: `outer` times `inner` times `rows`, the last cut into tiles.
-Where a row begins in each operand is a start plus a stride for each of the three; where its terms lie, the two tables
-of steps say. Jobs are run for every block (of rows, of images, of terms), group (of channels) and panel (of columns).
+A job is a grid of rows, each a sum over the same terms: `outer` times `inner` times `rows`, the last cut into tiles.
+Where a row begins in each operand is a start plus a stride for each of the three; where its runs of terms begin, the
+two tables of runs say. Jobs are run for every block (of rows, of images, of terms), group (of channels) and panel (of
+columns).
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .launch import Kernel, kernel
+from .launch import Kernel, Out, kernel
 from .simd import ROWS, make_tile, turn
 
 CHAIN = 256  # terms summed in a register before they are added up: longer chains round worse
@@ -140,7 +141,7 @@ def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
     """The kernel that runs jobs by one sort of tile."""
     work = _worker(tile)
 
-    def multiply(a, b, bias, c, a_runs, b_runs, jobs, grid, low, high):
+    def multiply(a, b, bias, c: Out, a_runs, b_runs, jobs, grid, low, high):
         groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
         parts = (panels + together - 1) // together
         for item in range(low, high):
@@ -157,6 +158,7 @@ def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
     return kernel(multiply)
 
 
+# Where jobs add to what is in c, c is passed as `bias`, too: that is how the kernel says what it reads.
 multiply = _kernel(
     "multiply",
     make_tile(by_column=False),
@@ -168,7 +170,7 @@ multiply_columns = _kernel(
 
 
 @kernel
-def sum_blocks(partial, out, low, high):
+def sum_blocks(partial, out: Out, low, high):
     """out[i] = sum over blocks b of partial[b, i], in order."""
     out = out[low:high]
     for i in range(len(out)):
@@ -180,7 +182,7 @@ def sum_blocks(partial, out, low, high):
 
 
 @kernel
-def panels_of_rows(x, y, panels: int, low, high):
+def panels_of_rows(x, y: Out, panels: int, low, high):
     """y[(g, p), (t, k), j] = x[(g, k), t, p * width + j]: panels of columns; the last one's rest is left alone."""
     width, terms = y.shape[2], y.shape[1] // x.shape[1]
     for item in range(low, high):
@@ -194,7 +196,7 @@ def panels_of_rows(x, y, panels: int, low, high):
 
 
 @kernel
-def panels_of_columns(x, y, rows: int, lanes: int, low, high):
+def panels_of_columns(x, y: Out, rows: int, lanes: int, low, high):
     """y[(g, p), k, j] = x[g * rows + p * width + j, k]: the same of each group of `rows` rows of x, turned."""
     width, source, target = y.shape[2], x.reshape(x.size), y.reshape(y.size)
     panels, columns = (rows + width - 1) // width, x.shape[1]
@@ -209,7 +211,7 @@ def panels_of_columns(x, y, rows: int, lanes: int, low, high):
 
 
 @kernel
-def transpose(x, y, lanes: int, low, high):
+def transpose(x, y: Out, lanes: int, low, high):
     """y[c, r] = x[r, c]; the range is over blocks of `lanes` rows of y."""
     rows, columns = x.shape
     source, target = x.reshape(x.size), y.reshape(y.size)
@@ -221,7 +223,7 @@ def transpose(x, y, lanes: int, low, high):
 
 
 @kernel
-def fill_rows(x, y, low, high):
+def fill_rows(x, y: Out, low, high):
     """y[r, c] = x[r]."""
     for r in range(low, high):
         row, value = y[r], x[r]

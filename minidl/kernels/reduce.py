@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .lanes import LANES, lane_sum, lane_top
-from .launch import kernel
+from .launch import Out, kernel
 from .register_arithmetic import less, select, spread
 from .registers import load
 
@@ -47,7 +47,7 @@ def largest(x):
 
 
 @kernel
-def column_sums(x, partial, low, high):
+def column_sums(x, partial: Out, low, high):
     """partial[b, c] = sum over the rows of block b of x[row, c]."""
     for b in range(low, high):
         block, sums = x[b * BLOCK_ROWS : min(len(x), (b + 1) * BLOCK_ROWS)], partial[b]
@@ -60,7 +60,7 @@ def column_sums(x, partial, low, high):
 
 
 @kernel
-def merge_columns(partial, sums, out, low, high):
+def merge_columns(partial, sums: Out, out: Out, low, high):
     """out[c] = sum over blocks b of partial[b, c], in order, in the float64 of `sums`, which may be `out` itself."""
     sums, out = sums[low:high], out[low:high]
     for c in range(len(sums)):

@@ -254,7 +254,8 @@ def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool
     size = g.outputs * (1 if by_column else g.channels // g.groups) * g.window[0] * g.window[1]
     partial = (np.empty if plan.covered else np.zeros)((plan.grid[0], size), x.dtype)
     operands = (flat(x), flat(dy)) if turned else (flat(dy), flat(x))
-    _run(g, plan, *operands, nothing(x.dtype), partial.reshape(-1), by_column)
+    under = nothing(x.dtype) if plan.covered else partial.reshape(-1)
+    _run(g, plan, *operands, under, partial.reshape(-1), by_column)
     total = partial[0]
     if len(partial) > 1:
         total = np.empty(size, x.dtype)
