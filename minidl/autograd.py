@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from . import mutation
+from .kernels import recording
 from .kernels.launch import launch
-from .kernels.layout import dense, empty_like, flat
+from .kernels.layout import copied, dense, empty_like, flat
 from .kernels.pointwise import add
 from .tensor import Tensor, wrap
 
@@ -89,16 +90,18 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
     def apply(*inputs: Any, **options: Any) -> Tensor:
         if len(inputs) < count:
             inputs += _remaining(name, names, optional, len(inputs), options)
-        recording = _state.recording
+        taped = _state.recording
         tensors, arrays, needs = [], [], []
         for x in inputs:  # plain loops: this runs for every op, where a generator costs as much as a small kernel
             x = x if isinstance(x, Tensor) else wrap(name, x, inputs, len(tensors) in optional)
             tensors.append(x)
             arrays.append(None if x is None else x._array)
-            needs.append(x is not None and recording and x._requires_grad)
+            needs.append(x is not None and taped and x._requires_grad)
         if asks:
             options["needs"] = needs
         answer, pullback = function(*arrays, **options)
+        if recording.active is not None:
+            recording.active.computed(name, answer)
         result = Tensor(answer if type(answer) is np.ndarray else np.asarray(answer))
         result.share(tensors)
         if pullback is not None and True in needs:
@@ -179,13 +182,21 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
             raise ValueError(
                 f"backward: expected a scalar, got shape {root.shape}; reduce it (mean, sum) or pass backward(gradient)"
             )
-        return np.array(1, root.dtype) if root.ndim == 0 else np.ones(root.shape, root.dtype)
+        return _ones(root.shape, root.dtype)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
     if array.shape != root.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {array.shape}")
     if array.dtype != root.dtype:
         raise TypeError(f"backward: expected a gradient of dtype {root.dtype}, got {array.dtype}")
     return array
+
+
+@functools.lru_cache(64)
+def _ones(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Ones that nobody may write to, at the same place in every step."""
+    ones = np.ones(shape, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
@@ -208,6 +219,8 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
         raise ValueError(f"{node.name}: its pullback answered {len(parts)} gradients for {len(inputs)} inputs")
     for place, need in enumerate(node.needs):
         if need:
+            if recording.active is not None:
+                recording.active.computed(f"the gradient of {node.name}", parts[place])
             part, array = parts[place], inputs[place]._array  # pyright: ignore[reportOptionalMemberAccess]
             if part is None or part.shape != array.shape or part.dtype != array.dtype:
                 parts[place] = _fit(node.name, place, part, array)
@@ -266,13 +279,14 @@ def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:
     """A leaf's gradient owns its memory: nothing else reads or writes it."""
+    if recording.active is not None:
+        recording.active.gradient(leaf, leaf.grad)
     if leaf.grad is not None:
         _add_in_place(leaf.grad, part)
     elif fresh:
         leaf.grad = dense(part)
     else:
-        leaf.grad = empty_like(part)
-        leaf.grad[...] = part
+        leaf.grad = copied(part)
 
 
 def _sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:

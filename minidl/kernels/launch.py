@@ -9,15 +9,18 @@ How a range is cut depends on the work alone, never on the number of threads, an
 result has the same bits on any number of threads.
 """
 
+import contextlib
 import inspect
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import numba
 import numba.core.config
 import numpy as np
+
+from . import recording
 
 config: Any = numba.core.config
 
@@ -138,6 +141,8 @@ def refuse_if(flag: np.ndarray, complain: Callable[[int], Any]) -> None:
     What a kernel finds out about the values it reads is told in this way, so that a captured step, which runs no
     Python between its kernels, can stop there too.
     """
+    if recording.active is not None:
+        recording.active.flagged(flag, complain)
     if flag[0]:
         complain(int(flag[0]))
 
@@ -157,6 +162,20 @@ def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
     except numba.TypingError as error:
         raise TypeError(_complaint(kernel, arguments)) from error
     kernel.remember(entry, arguments)
+    if recording.active is not None:
+        recording.active.launched(kernel, n, chunks, arguments, entry)
+
+
+@contextlib.contextmanager
+def recorded(into: recording.Recording) -> Iterator[None]:
+    """Note every launch of this thread in `into`; meanwhile all go through the doors."""
+    global _quick
+    _start()
+    before, recording.active, _quick = _quick, into, _never
+    try:
+        yield
+    finally:
+        recording.active, _quick = None, before
 
 
 def _coerced(kernel: Kernel, arguments: tuple) -> tuple:
@@ -198,21 +217,32 @@ _most_threads = config.NUMBA_NUM_THREADS
 _words = np.zeros(7, np.int64)  # what `_quick` knows: see quick.py
 
 
-def _quick(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:
-    return False  # until the first launch; then the function that quick.py makes
+def _never(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:
+    return False
+
+
+_quick: Callable[[int, int, int, tuple], bool] = _never  # from the first launch on the function that quick.py makes
 
 
 def _open(kernel: Kernel) -> Callable[..., int]:
+    from . import door  # reaches deep into Numba: a quarter of its import time, paid at the first launch
+
+    _start()
+    with _sharing:
+        kernel.door = kernel.door or door.make_door(kernel.function)
+    return kernel.door
+
+
+def _start() -> None:
+    """Make the loop over chunks and the quick way in, once."""
     global _loop, _quick
-    from . import door, quick, team  # reach deep into Numba: a quarter of its import time, paid at the first launch
+    from . import quick, team
 
     with _sharing:
         if not _loop:
             _loop, _shared_block[team.WORKER] = team.addresses()
             _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
             _quick = quick.make_quick(_words)
-        kernel.door = kernel.door or door.make_door(kernel.function)
-    return kernel.door
 
 
 def _after_fork() -> None:

@@ -104,9 +104,8 @@ def _work(arguments, dimensions, steps, block):
 
 
 @njit(cache=True)
-def _run(entry, block, n, chunks):
-    """Run the chunks; other Python threads run meanwhile, so that a loader's need not wait for a kernel to end."""
-    state = _save_thread()
+def share(entry, block, n, chunks):
+    """Run the chunks, by as many threads as the block says."""
     stretches = min(word_at(block + 8 * THREADS), chunks)
     if stretches == 1:
         for chunk in range(chunks):
@@ -124,6 +123,13 @@ def _run(entry, block, n, chunks):
         at = block + 8 * FIRST, block + 8 * STRETCHES, block + 8 * STEP
         _on_each(word_at(block + 8 * WORKER), at[0], at[1], at[2], block, 0, 1, stretches)
         _set_num_threads(before)  # for functions of the user's: the threading layer leaves ours
+
+
+@njit(cache=True)
+def _run(entry, block, n, chunks):
+    """Run the chunks; other Python threads run meanwhile, so that a loader's need not wait for a kernel to end."""
+    state = _save_thread()
+    share(entry, block, n, chunks)
     _restore_thread(state)
 
 

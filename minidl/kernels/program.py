@@ -1,0 +1,157 @@
+"""A recorded step as a program: rows of (entry point, arguments, range) over fixed memory, run by one native loop.
+
+Memory that a step makes and forgets lies in one arena, in which buffers whose lives do not overlap share bytes. All
+other memory (parameters, state, gradients, inputs, what the step returns) stays where it is and is kept alive.
+"""
+
+import ctypes
+import struct
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from . import launch as launching
+from .layout import CACHE_LINE
+from .recording import Check, Recording, Row, Use, address_of
+from .team import call_entry, put, share, word_at
+
+ENTRY, BLOCK, N, CHUNKS, WORDS = range(5)  # columns of the table of rows; a check has entry 0 and its flag as block
+GARBAGE = 0xFF  # what an arena is filled with: NaN, so that a read of memory that nothing wrote shows
+
+
+@njit(cache=True, nogil=True)
+def _replay(table, first, last, threads):
+    """Run the rows from `first` on; answer the place of the check that stopped them, or `last`."""
+    for at in range(first, last):
+        row = table + 8 * WORDS * at
+        entry, block = word_at(row + 8 * ENTRY), word_at(row + 8 * BLOCK)
+        n, chunks = word_at(row + 8 * N), word_at(row + 8 * CHUNKS)
+        if entry == 0:
+            if word_at(block) != 0:
+                return at
+        elif chunks == 1:
+            call_entry((entry, block, 0, n))
+        else:
+            put(block + 8 * launching.THREADS, word_at(threads))
+            share(entry, block, n, chunks)
+    return last
+
+
+class Program:
+    """The rows of a recording, ready to run again.
+
+    `pinned` says of each buffer whether it stays where it is; `keep` holds what must stay alive for that.
+    """
+
+    def __init__(self, recording: Recording, pinned: list[bool], keep: list[Any]):
+        self.rows, self._keep = recording.rows, keep
+        sizes = [0 if pin else b.high - b.low for pin, b in zip(pinned, recording.buffers, strict=True)]
+        lives = [(b.first, b.last) for b in recording.buffers]
+        lines = [(b.address + b.low) % CACHE_LINE for b in recording.buffers]
+        offsets, self.arena_bytes = arrange(sizes, lives, lines)
+        self.temporaries, self.temporary_bytes = sum(size > 0 for size in sizes), sum(sizes)
+        room = np.full(self.arena_bytes + CACHE_LINE, GARBAGE, np.uint8)
+        start = address_of(room) + -address_of(room) % CACHE_LINE
+        bases = [
+            b.address if pin else start + offset - b.low
+            for pin, b, offset in zip(pinned, recording.buffers, offsets, strict=True)
+        ]
+        self.arena = room
+        self._lay_out(bases)
+
+    def _lay_out(self, bases: list[int]) -> None:
+        """Fill the table, and a block of packed arguments for each row."""
+        packed = [_packed(row, bases) for row in self.rows]
+        shared = len(launching._shared_block)
+        sizes = [
+            shared if isinstance(row, Row) and row.chunks > 1 else -(-len(words) // 8) * 8
+            for row, words in zip(self.rows, packed, strict=True)
+        ]
+        self.blocks, at = np.zeros(sum(sizes) + 8, np.int64), 0
+        self.table = np.zeros((len(self.rows), WORDS), np.int64)
+        address = address_of(self.blocks)
+        for place, (row, words, size) in enumerate(zip(self.rows, packed, sizes, strict=True)):
+            if isinstance(row, Check):
+                self.table[place] = 0, words[0], 0, 0
+            else:
+                if row.chunks > 1:
+                    self.blocks[at : at + shared] = launching._shared_block  # whose tail names what each thread runs
+                self.blocks[at : at + len(words)] = words
+                self.table[place] = row.entry, address + 8 * at, row.n, row.chunks
+            at += size
+        self._call = address_of(self.table), len(self.rows)
+        self._threads = address_of(launching._shared_block) + 8 * launching.THREADS
+
+    def run(self) -> None:
+        """Run all rows.
+
+        Raises:
+            What the check raises whose flag a kernel set; the rows after it have not run.
+        """
+        self.run_part(0, len(self.rows))
+
+    def run_part(self, first: int, last: int) -> None:
+        """Run the rows from `first` up to `last`."""
+        with launching._sharing:
+            stopped = _replay(self._call[0], first, last, self._threads)
+        if stopped < last:
+            self._complain(stopped)
+
+    def __repr__(self) -> str:
+        """Kernels, buffers and bytes."""
+        launches = sum(isinstance(row, Row) for row in self.rows)
+        return (
+            f"{launches} kernels, {self.temporaries} buffers of {_size(self.temporary_bytes)} in an arena of "
+            f"{_size(self.arena_bytes)}"
+        )
+
+    def _complain(self, place: int) -> None:
+        check = self.rows[place]
+        assert isinstance(check, Check)
+        check.complain(ctypes.c_int64.from_address(int(self.table[place, BLOCK])).value)
+
+
+def _size(count: int) -> str:
+    return (
+        f"{count} bytes"
+        if count < 1 << 10
+        else f"{count / (1 << 10):.1f} KiB"
+        if count < 1 << 20
+        else f"{count / (1 << 20):.1f} MiB"
+    )
+
+
+def _packed(row: Row | Check, bases: list[int]) -> list[int]:
+    """The words that a door would write for these arguments; of a check the address of its flag."""
+    if isinstance(row, Check):
+        return [bases[row.flag.buffer] + row.flag.offset]
+    words: list[int] = []
+    for argument in row.arguments:
+        if isinstance(argument, Use):
+            words += bases[argument.buffer] + argument.offset, *argument.shape
+        elif isinstance(argument, float | np.floating):
+            words.append(struct.unpack("<q", struct.pack("<d", argument))[0])
+        else:
+            words.append(int(argument))
+    return words
+
+
+def arrange(sizes: list[int], lives: list[tuple[int, int]], lines: list[int]) -> tuple[list[int], int]:
+    """Offsets in an arena for blocks of bytes, each used from one row to another, and the arena's size.
+
+    Blocks whose lives overlap lie apart; each begins at its place in a cache line. The largest come first, each as low
+    as it fits.
+    """
+    offsets, total = [0] * len(sizes), 0
+    placed: list[tuple[int, int, int, int]] = []  # start, end, first, last
+    for i in sorted((i for i in range(len(sizes)) if sizes[i]), key=lambda i: -sizes[i]):
+        first, last = lives[i]
+        at = lines[i]
+        for start, end, begun, done in placed:  # in order of their starts
+            if begun <= last and first <= done and start < at + sizes[i] and at < end:
+                at = end + (lines[i] - end) % CACHE_LINE
+        offsets[i], total = at, max(total, at + sizes[i])
+        placed.append((at, at + sizes[i], first, last))
+        placed.sort()
+    return offsets, total
