@@ -2,6 +2,7 @@
 
 from . import nn, ops, optim
 from .autograd import OPS, no_grad, op
+from .capture import capture
 from .creation import ones, randn, zeros
 from .kernels.launch import InOut, Out, kernel, launch, set_num_threads
 from .nn.serialization import load, save
@@ -16,6 +17,7 @@ __all__ = [
     "InOut",
     "Out",
     "Tensor",
+    "capture",
     "concatenate",
     "kernel",
     "launch",

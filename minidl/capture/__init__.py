@@ -1,0 +1,5 @@
+"""A training step recorded once, and from then on replayed as one native call."""
+
+from .captured import Captured, capture
+
+__all__ = ["Captured", "capture"]

@@ -1,0 +1,91 @@
+"""A training step recorded once, and from then on replayed as one native call.
+
+The first calls run as ever and are recorded; when two recordings agree but for the contents of the inputs, their
+kernel calls become a program (`kernels/program.py`), whose first replay must equal the recorded step bit for bit. What
+a program depends on is looked at before each replay (`guards.py`); where it has changed, the step is recorded anew.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import autograd
+from ..kernels import launch as launching
+from .attempt import Attempt
+from .replay import Replay
+from .trees import describe
+
+MOST = 16  # programs of one kind, of which the oldest goes first
+
+
+def capture(step: Callable[..., Any]) -> "Captured":
+    """Make a training step a program: `step(*inputs)` runs as ever at first, and then as one native call.
+
+    The step is a function of arrays or tensors; it may run forward, `backward()` and `optimizer.step()`, and return
+    tensors, which come out as copies without a graph. Gradients stay in `.grad`, in the same memory from step to step.
+    Learning rates, schedules, dropout and running statistics go on as in the function itself, bit for bit.
+
+    >>> @minidl.capture
+    ... def train(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = loss_of(model(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+
+    Raises:
+        TypeError: `step` cannot be called.
+        ValueError: from a call, after the step was done as ever: it does what no replay could repeat.
+    """
+    if not callable(step):
+        raise TypeError(f"capture: expected a function, got {type(step).__name__}")
+    return Captured(step)
+
+
+class Captured:
+    """A function that replays what it did when it was recorded; see `capture`."""
+
+    def __init__(self, function: Callable[..., Any]):
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.refusal: str | None = None  # why the latest recording came to nothing
+        self._replays: dict[tuple, list[Replay]] = {}
+        self._attempts: dict[tuple, Attempt] = {}
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        result = self.attempt(args, options)
+        if self.refusal is not None:
+            raise ValueError(f"capture: {self.refusal}")
+        return result
+
+    def attempt(self, args: tuple, options: dict[str, Any]) -> Any:
+        """Replay the step, or run and record it; if that comes to nothing, `refusal` says why."""
+        self.refusal = None
+        arrays: list[np.ndarray] = []
+        key = describe(args, arrays), describe(options, arrays), autograd._state.recording
+        for replay in self._replays.get(key, ()):
+            if replay.holds():
+                return replay.run(arrays)
+        if launching.recording.active is not None or launching.config.DISABLE_JIT:
+            return self.function(*args, **options)
+        return self._record(key, args, options, arrays)
+
+    def _record(self, key: tuple, args: tuple, options: dict[str, Any], arrays: list[np.ndarray]) -> Any:
+        attempt = self._attempts.setdefault(key, Attempt(self.function, (args, options), arrays))
+        result, replay = attempt.run(arrays)
+        self.refusal = attempt.refusal
+        if replay is not None or self.refusal is not None:
+            del self._attempts[key]
+        if replay is not None:
+            self._replays.setdefault(key, []).insert(0, replay)
+            del self._replays[key][MOST:]
+        return result
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        replays = [replay for several in self._replays.values() for replay in several]
+        if not replays:
+            return f"<captured {name}: nothing recorded yet>"
+        return f"<captured {name}: {'; '.join(map(repr, replays))}>"

@@ -1,0 +1,136 @@
+"""One recorded step that can run again: its program, what must hold before it runs, and what is put right after it."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import mutation
+from ..kernels.program import Program
+from ..kernels.recording import Recording, owner_of
+from ..tensor import Tensor
+from .guards import Snapshot
+from .trees import mapped
+
+State = list[tuple[np.ndarray, np.ndarray]]  # arrays, and copies of what they held
+
+
+class Replay:
+    """A recording as a program; `expected` are gradients that must be there, or not, beforehand."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        lasting: list[bool],
+        snapshot: Snapshot,
+        inputs: list[np.ndarray],
+        result: Any,
+        expected: list[tuple[Tensor, np.ndarray | None]],
+    ):
+        self.snapshot, self.inputs, self.result = snapshot, inputs, result
+        self._changed = list(recording.changed)
+        self._leaves = [(leaf, leaf.grad) for leaf in recording.leaves]
+        self._expected = expected
+        self._ends = ends_of(recording, result)
+        pinned, keep = list(lasting), [b.owner() for b, stays in zip(recording.buffers, lasting, strict=True) if stays]
+        for array in self._ends:
+            use = recording.find(array)
+            if use is not None:
+                pinned[use.buffer] = True
+            keep.append(owner_of(array))
+        self.program = Program(recording, pinned, keep)
+
+    def holds(self) -> bool:
+        """Whether all is as it was when the step was recorded, but for the contents of arrays."""
+        if mutation.structure() != self.snapshot.version:
+            now = Snapshot(self.snapshot.function)
+            if self.snapshot.difference(now) is not None:
+                return False
+            self.snapshot = now
+        elif not self.snapshot.holds():
+            return False
+        for leaf, grad in self._expected:
+            if leaf.grad is not grad:
+                return False
+        return True
+
+    def run(self, arrays: list[np.ndarray]) -> Any:
+        """Do the step on these inputs; answer what it returns."""
+        for buffer, x in zip(self.inputs, arrays, strict=True):
+            np.copyto(buffer, x)
+        self.program.run()
+        for leaf, grad in self._leaves:
+            leaf.grad = grad
+        if self._changed:
+            mutation.note_changes(self._changed)
+        return copied(self.result)
+
+    def verify(self, before: State) -> str | None:
+        """Do the recorded step again from the state it began with; where the bits differ, or None.
+
+        Afterwards all is as the recorded step left it.
+        """
+        ends = [(array, array.copy(order="K")) for array in self._ends]
+        after = [(array, array.copy(order="K")) for array, _ in before]
+        for array, copy in before:
+            array[...] = copy
+        self.program.run()
+        different = [array for array, copy in (*ends, *after) if array.tobytes("A") != copy.tobytes("A")]
+        for array, copy in (*ends, *after):
+            array[...] = copy
+        if not different:
+            return None
+        return (
+            f"a replay differs from the step itself in an array of shape {different[0].shape}: something besides "
+            "kernels works on arrays there, such as NumPy in an op between two launches; write it as a kernel"
+        )
+
+    def __repr__(self) -> str:
+        return repr(self.program)
+
+
+def ends_of(recording: Recording, result: Any) -> list[np.ndarray]:
+    """The arrays that outlive the step: gradients, and what it returned."""
+    ends = [leaf.grad for leaf in recording.leaves if leaf.grad is not None]
+    mapped(result, lambda tensor: ends.append(tensor._array), ends.append)
+    return ends
+
+
+def expected_gradients(
+    recording: Recording, before: dict[Tensor, np.ndarray | None]
+) -> list[tuple[Tensor, np.ndarray | None]]:
+    """The gradients that a step relied on: those it added to, and those that were not there and which it made."""
+    relied = []
+    for leaf, added_to in recording.leaves.items():
+        if before.get(leaf) is None or added_to is before[leaf]:
+            relied.append((leaf, before.get(leaf)))
+    return relied
+
+
+def bare(result: Any) -> Any:
+    """What a step returned, without the graph behind it."""
+    return mapped(result, lambda tensor: Tensor(tensor._array), lambda array: array)
+
+
+def copied(result: Any) -> Any:
+    """What a step returned, with copies of its arrays and without the graph behind them."""
+    if type(result) is Tensor:
+        return Tensor(result._array.copy(order="K"))
+    return mapped(result, lambda tensor: Tensor(tensor._array.copy(order="K")), lambda array: array.copy(order="K"))
+
+
+def touched(state: State, recording: Recording, snapshot: Snapshot) -> State:
+    """The part of a state that the step touched or reaches."""
+    owners = {id(buffer.owner()) for buffer in recording.buffers if buffer.owner() is not None}
+    owners |= {id(owner_of(array)) for array in (*snapshot.arrays, *(t._array for t in snapshot.tensors))}
+    return [(array, copy) for array, copy in state if id(array) in owners]
+
+
+def state_of(snapshot: Snapshot, previous: Recording | None, inputs: list[np.ndarray]) -> State:
+    """All memory that the step may change, with copies: of what it reaches, and of what it wrote the last time."""
+    owners = [owner_of(array) for array in (*inputs, *snapshot.arrays, *(t._array for t in snapshot.tensors))]
+    for buffer in previous.buffers if previous is not None else ():
+        owner = buffer.owner()
+        if owner is not None and buffer.writers:
+            owners.append(owner)
+    unique = {id(owner): owner for owner in owners if owner.flags.writeable}
+    return [(owner, owner.copy(order="K")) for owner in unique.values()]
