@@ -12,6 +12,9 @@ import sys
 
 import numpy as np
 
+from .copying import assign, fill
+from .launch import launch
+
 CACHE_LINE = 64  # bytes
 ALIGN_FROM = 1 << 13  # elements; below it, a microsecond of Python costs more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in malloc.h
@@ -36,18 +39,30 @@ keep_freed_memory()
 def dense(x: np.ndarray) -> np.ndarray:
     """`x` itself if it lies in canonical order without gaps, else a copy that does."""
     if x.ndim != 4:
-        return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+        return ordered(x)
     images = x.transpose(0, 2, 3, 1)
-    if images.flags.c_contiguous:
+    return x if images.flags.c_contiguous else ordered(images).transpose(0, 3, 1, 2)
+
+
+def ordered(x: np.ndarray) -> np.ndarray:
+    """`x` itself if it is C-ordered, else a copy that is."""
+    if x.flags.c_contiguous:
         return x
-    copy = _aligned(images.shape, x.dtype)
-    copy[...] = images
-    return copy.transpose(0, 3, 1, 2)
+    copy = _aligned(x.shape, x.dtype)
+    assign(copy, x)
+    return copy
+
+
+def copied(x: np.ndarray) -> np.ndarray:
+    """A copy in canonical order."""
+    copy = empty_like(x)
+    assign(copy, x)
+    return copy
 
 
 def flat(x: np.ndarray) -> np.ndarray:
     """An array's elements in canonical order as one row: the memory itself if the array is dense, else a copy."""
-    return x.ravel() if x.ndim != 4 else x.transpose(0, 2, 3, 1).ravel()  # reshape(-1) may leave gaps
+    return ordered(x if x.ndim != 4 else x.transpose(0, 2, 3, 1)).reshape(-1)
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -85,7 +100,7 @@ def empty_like(x: np.ndarray) -> np.ndarray:
 
 
 def zeros_like(x: np.ndarray) -> np.ndarray:
-    """An array of zeros of the shape and dtype of `x`, in canonical order."""
-    out = empty(x.shape, x.dtype)
-    out[...] = 0
+    """An array of zeros of the shape and dtype of `x`, a float dtype, in canonical order."""
+    out = empty_like(x)
+    launch(fill, out.size, flat(out), 0.0)
     return out

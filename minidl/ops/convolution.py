@@ -8,6 +8,7 @@ import numpy as np
 from ..autograd import Pullback, op
 from ..checks import Pair, Sizes, check_pair, check_whole
 from ..kernels.convolution import sum_columns
+from ..kernels.copying import fill
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, flat, images, rows
 from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows, sum_blocks
@@ -252,7 +253,9 @@ def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool
     """Sums over blocks of images, which are then added in order."""
     plan, turned = _weight_plan(g, by_column), by_column or g.narrow
     size = g.outputs * (1 if by_column else g.channels // g.groups) * g.window[0] * g.window[1]
-    partial = (np.empty if plan.covered else np.zeros)((plan.grid[0], size), x.dtype)
+    partial = np.empty((plan.grid[0], size), x.dtype)
+    if not plan.covered:
+        launch(fill, partial.size, partial.reshape(-1), 0.0)
     operands = (flat(x), flat(dy)) if turned else (flat(dy), flat(x))
     under = nothing(x.dtype) if plan.covered else partial.reshape(-1)
     _run(g, plan, *operands, under, partial.reshape(-1), by_column)

@@ -27,6 +27,8 @@ COUNTS = {
     "pools": 300,
     "sums": 200,
     "updates": 100,
+    "copies": 400,
+    "orders": 200,
 }
 CPUS = {
     "avx2": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"},
