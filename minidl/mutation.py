@@ -4,15 +4,22 @@ A change through minidl (an optimizer's step, `load_state_dict`, `x[i] = ...`, `
 A change through an ndarray is only possible where the user holds the ndarray: such memory is *exposed* (its `.data` was
 read, or it came in as an ndarray), and its fingerprint is taken when an op uses it and compared in backward. Memory
 that never left minidl costs nothing.
+
+Changes of *structure* are counted too: of what a step is made of rather than of numbers that it computes with, such as
+a layer's attribute, a parameter's array exchanged for another, an optimizer's parameters. A captured step looks at the
+count to know that nothing of the kind happened since it was recorded.
 """
 
 import contextlib
+import functools
 import itertools
+from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .kernels import recording
 from .kernels.launch import launch
 from .kernels.layout import flat
 from .kernels.pointwise import word_sums
@@ -23,10 +30,13 @@ if TYPE_CHECKING:
 serials = itertools.count(1)  # one count for recorded ops, changes and exposures: it says which came first
 _BLOCK = 4096  # words; place * word then fits 64 bits without wrapping
 _latest = 0  # serial of the latest change or exposure
+_structure = 0  # serial of the latest change of structure
 
 
 def fingerprint(array: np.ndarray) -> int:
-    """A number that changes when an element of the array does."""
+    """A number that changes when an element of the array does; 0 while a step is recorded, which reads no `.data`."""
+    if recording.active is not None:
+        return 0
     memory = flat(array)
     if memory.nbytes % 4:
         return hash(memory.tobytes())
@@ -46,6 +56,48 @@ def note_change(tensor: "Tensor") -> None:
     global _latest
     root = tensor if tensor._base is None else tensor._base
     root._changed = _latest = next(serials)
+    if recording.active is not None:
+        recording.active.changed[root] = None
+
+
+def note_changes(roots: "list[Tensor]") -> None:
+    """Note that the arrays of these tensors, no views, were changed in place."""
+    global _latest
+    _latest = now = next(serials)
+    for root in roots:
+        root._changed = now
+
+
+def note_structure() -> None:
+    """Note that modules, tensors or optimizers are made of other parts, or take another course, than before."""
+    global _structure
+    _structure = next(serials)
+
+
+def structure() -> int:
+    """A number that changes with each change of structure."""
+    return _structure
+
+
+class Watched(dict):
+    """A dict whose every change counts as one of structure."""
+
+    def _changed(self) -> None:
+        note_structure()
+
+
+def _watched(change: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(change)
+    def method(self: Watched, *arguments: Any, **named: Any) -> Any:
+        answer = change(self, *arguments, **named)
+        self._changed()
+        return answer
+
+    return method
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "update", "setdefault", "pop", "popitem", "clear"):
+    setattr(Watched, _name, _watched(getattr(dict, _name)))
 
 
 def expose(tensor: "Tensor") -> None:

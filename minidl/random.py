@@ -28,7 +28,7 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0, stream: int = 0):
-        self._state = np.zeros(3, np.int64)
+        self.words = np.zeros(3, np.int64)  # the state; never another array
         self.state = (seed, stream, 0)
 
     @property
@@ -39,17 +39,17 @@ class Generator:
     @property
     def seed(self) -> int:
         """What the numbers start from."""
-        return int(self._state[0])
+        return int(self.words[0])
 
     @property
     def stream(self) -> int:
         """Which of the seed's streams this is."""
-        return int(self._state[1])
+        return int(self.words[1])
 
     @property
     def position(self) -> int:
         """How many blocks of four words were drawn."""
-        return int(self._state[2])
+        return int(self.words[2])
 
     @state.setter
     def state(self, state: tuple[int, int, int]) -> None:
@@ -58,7 +58,7 @@ class Generator:
         for name, value in zip(("seed", "stream", "position"), state, strict=True):
             if check_whole("Generator", name, value, 0) > _MASK:
                 raise ValueError(f"Generator: expected {name} below 2**63, got {value}")
-        self._state[:] = state
+        self.words[:] = state
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, stream={self.stream}, position={self.position})"
@@ -66,7 +66,7 @@ class Generator:
     def reserve(self, blocks: int) -> np.ndarray:
         """Set aside `blocks` blocks of four words for a kernel; answer (seed, stream, first position), int64."""
         place = np.empty(3, np.int64)
-        launch(reserve_blocks, 1, self._state, place, blocks)
+        launch(reserve_blocks, 1, self.words, place, blocks)
         return place
 
     def split(self, stream: int) -> "Generator":

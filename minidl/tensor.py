@@ -7,6 +7,7 @@ import numpy as np
 
 from . import mutation
 from .checks import check_dtype
+from .kernels import recording
 from .kernels.layout import dense
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. Changing it between an op and backward is detected and refused."""
+        _leaves_minidl("data")
         if not self._exposed:
             mutation.expose(self)
         return self._array
@@ -111,6 +113,7 @@ class Tensor:
                 f"and dtype {array.dtype}"
             )
         self._array, self._base, self._exposed, self._fingerprint = array, None, True, None
+        mutation.note_structure()
 
     @property
     def requires_grad(self) -> bool:
@@ -123,7 +126,9 @@ class Tensor:
             raise TypeError(f"requires_grad: expected a tensor of dtype float32 or float64, got {self._array.dtype}")
         if not value and self.node is not None:
             raise ValueError("requires_grad: only a leaf's can be turned off; use detach()")
-        self._requires_grad = bool(value)
+        if value is not self._requires_grad:
+            self._requires_grad = bool(value)
+            mutation.note_structure()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -189,6 +194,7 @@ class Tensor:
         """
         if self.size != 1:
             raise ValueError(f"item: expected one element, got shape {self.shape}")
+        _leaves_minidl("item(), float() or a comparison")
         return self._array.item()
 
     def numpy(self) -> np.ndarray:
@@ -197,6 +203,7 @@ class Tensor:
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""
+        _leaves_minidl("tolist()")
         return self._array.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -217,6 +224,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
+        _leaves_minidl("an index")
         return self._array.__index__()
 
     def __bool__(self) -> bool:
@@ -226,11 +234,21 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __repr__(self) -> str:
+        _leaves_minidl("printing")
         values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=200)
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad and self.node is None else ""
         made = f", made_by={self.node.name}" if self.node is not None else ""
         return f"tensor({values}{kind}{grad}{made})"
+
+
+def _leaves_minidl(how: str) -> None:
+    """Note, while a step is recorded, that it has a tensor's values in Python, where no replay could follow."""
+    if recording.active is not None:
+        recording.active.refuse(
+            f"the step reads a tensor's values in Python ({how}), as a replay, which runs none, would not; return the "
+            "tensor and read it after the step"
+        )
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -254,7 +272,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {array.dtype}")
-    out = Tensor(dense(np.array(array, check_dtype("tensor", dtype))))
+    out = Tensor(dense(array.astype(check_dtype("tensor", dtype))))
     out.requires_grad = requires_grad
     return out
 

@@ -4,11 +4,11 @@ The hyperparameters come in an array `settings`, so that a step can be repeated 
 momentum, the share of the gradient in the velocity (1 - dampening), and whether to look ahead as Nesterov does.
 """
 
-from .launch import kernel
+from .launch import InOut, kernel
 
 
 @kernel
-def sgd(weight, gradient, settings, low, high):
+def sgd(weight: InOut, gradient, settings, low, high):
     """weight -= rate * (gradient + decay * weight)."""
     weight, gradient = weight[low:high], gradient[low:high]
     rate, decay = weight.dtype.type(settings[0]), weight.dtype.type(settings[1])
@@ -17,7 +17,7 @@ def sgd(weight, gradient, settings, low, high):
 
 
 @kernel
-def sgd_momentum(weight, gradient, velocity, settings, low, high):
+def sgd_momentum(weight: InOut, gradient, velocity: InOut, settings, low, high):
     """velocity = momentum * velocity + share * g with g = gradient + decay * weight; weight -= rate * velocity, or with
     Nesterov's look ahead rate * (g + momentum * velocity)."""
     weight, gradient, velocity = weight[low:high], gradient[low:high], velocity[low:high]

@@ -13,7 +13,7 @@ from ..kernels.layout import empty
 from ..mutation import note_change
 from ..random import Generator, as_generator
 from ..tensor import FLOATS, Tensor
-from .module import Parameter
+from .parameter import Parameter
 
 _PLAIN = ("linear", "sigmoid", "conv1d", "conv2d", "conv3d")
 

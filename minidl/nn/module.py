@@ -11,28 +11,13 @@ import numpy as np
 
 from ..checks import check_dtype
 from ..kernels.layout import dense
-from ..tensor import FLOATS, Tensor, tensor
+from ..mutation import Watched, note_structure
+from ..tensor import FLOATS, Tensor
 from . import state
 from .hooks import Handle
+from .parameter import Parameter
 
 _OWN = frozenset({"training", "_buffers", "_forward_hooks", "_forward_pre_hooks"})
-
-
-class Parameter(Tensor):
-    """A tensor that a module trains: a leaf that holds a copy of `data` and requires a gradient.
-
-    Raises:
-        TypeError: the data are not floating-point numbers.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(tensor(data)._array)
-        self.requires_grad = requires_grad
-
-    def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
 
 
 def _spread(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -91,24 +76,32 @@ class Module:
     _forward_pre_hooks: dict[int, Callable] = cast(dict, _Unborn())
 
     def __init__(self) -> None:
-        self.__dict__.update(training=True, _buffers={}, _forward_hooks={}, _forward_pre_hooks={})
+        watched = {"_buffers": Watched(), "_forward_hooks": Watched(), "_forward_pre_hooks": Watched()}
+        self.__dict__.update(training=True, **watched)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_buffers" not in self.__dict__ and isinstance(value, Parameter | Module):
+        held = self.__dict__
+        if "_buffers" not in held and isinstance(value, Parameter | Module):
             raise AttributeError(
                 f"{type(self).__name__}: cannot assign '{name}' before super().__init__(); call it first in __init__"
             )
-        if isinstance(self.__dict__.get(name), Parameter) and not isinstance(value, Parameter | None):
+        if isinstance(held.get(name), Parameter) and not isinstance(value, Parameter | None):
             raise TypeError(
                 f"{type(self).__name__}: expected a Parameter or None as '{name}', got {type(value).__name__}; "
                 f"use Parameter(...), or assign the array to {name}.data"
             )
-        if name in self.__dict__.get("_buffers", ()) and not isinstance(value, Tensor | None):
+        if name in held.get("_buffers", ()) and not isinstance(value, Tensor | None):
             raise TypeError(
                 f"{type(self).__name__}: expected a Tensor or None as buffer '{name}', got {type(value).__name__}; "
                 "use minidl.tensor(...)"
             )
-        self.__dict__[name] = value
+        if name not in held or held[name] is not value:
+            note_structure()
+        held[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        note_structure()
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks):
@@ -254,6 +247,7 @@ class Module:
             if held.dtype in FLOATS:
                 held._array, held._base, held._exposed, held._fingerprint = _cast(held._array, dtype), None, False, None
                 held.grad = None if held.grad is None else _cast(held.grad, dtype)
+        note_structure()
         return self
 
     def apply(self, function: Callable[["Module"], Any]) -> "Module":

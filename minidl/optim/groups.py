@@ -1,9 +1,48 @@
-"""Parameter groups for weight decay."""
+"""Parameter groups: what an optimizer holds, and those for weight decay."""
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..mutation import Watched, note_structure
+
 if TYPE_CHECKING:
     from ..nn import Module
+    from .optimizer import Optimizer
+
+
+class ParamGroup(Watched):
+    """A dict of `params`, a tuple, and of options.
+
+    The options stand as numbers in `settings` too, where kernels read them: one array for good, so that a captured step
+    follows what is assigned here. `form` says which numbers are 0, as that may decide which kernels run; it is None
+    while an option is out of range, which the next step says.
+    """
+
+    def __init__(self, kind: "type[Optimizer]", options: dict[str, Any]):
+        super().__init__(options)
+        self._kind, self._params = kind, None
+        self.settings = np.array(kind.numbers(options), np.float64)
+        self.form: tuple[bool, ...] | None = None
+        self._changed()
+
+    def _changed(self) -> None:
+        params, form = self.get("params"), None
+        if isinstance(params, list):  # one that was appended to would not be noticed
+            params = tuple(params)
+            dict.__setitem__(self, "params", params)
+        try:
+            self._kind.check_options(self)
+            self.settings[:] = numbers = self._kind.numbers(self)
+            form = tuple(map(bool, numbers))
+        except (KeyError, TypeError, ValueError):
+            pass
+        if form is None or form != self.form or params is not self._params:
+            note_structure()
+        self.form, self._params = form, params
+
+    def __reduce__(self) -> tuple:
+        return ParamGroup, (self._kind, dict(self))
 
 
 def no_decay_groups(model: "Module", weight_decay: float) -> list[dict[str, Any]]:

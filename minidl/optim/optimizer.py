@@ -6,19 +6,21 @@ from typing import Any
 import numpy as np
 
 from ..kernels.layout import dense
+from ..mutation import Watched, note_structure
 from ..tensor import FLOATS, Tensor
+from .groups import ParamGroup
 
 
 class Optimizer:
-    """Holds `param_groups`, dicts of `params` and of options, which are read anew at each step, and `state`: for each
+    """Holds `param_groups`, dicts of `params` and of options that may be changed between steps, and `state`: for each
     parameter the arrays that its update needs."""
 
     _arrays: tuple[str, ...] = ()  # names of the arrays in `state`, each of its parameter's shape
 
     def __init__(self, params: Any, defaults: dict[str, Any]):
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, np.ndarray]] = {}
-        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, np.ndarray]] = Watched()
+        self.param_groups: tuple[ParamGroup, ...] = ()
         name = type(self).__name__
         if isinstance(params, Tensor | np.ndarray | str) or not isinstance(params, Iterable):
             raise TypeError(
@@ -58,11 +60,21 @@ class Optimizer:
                     f"{place} of group {len(self.param_groups)})"
                 )
             taken.add(id(parameter))
-        self._check_options(group)
-        self.param_groups.append(group)
+        self.check_options(group)
+        self.param_groups += (ParamGroup(type(self), group),)
 
-    def _check_options(self, group: dict[str, Any]) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        note_structure()
+
+    @staticmethod
+    def check_options(group: Mapping[str, Any]) -> None:
         """Refuse options out of range."""
+        raise NotImplementedError
+
+    @staticmethod
+    def numbers(group: Mapping[str, Any]) -> list[float]:
+        """The options as kernels read them."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -98,7 +110,7 @@ class Optimizer:
         known = {*self.defaults, "initial_lr"}
         options = [{key: value for key, value in group.items() if key in known} for group in saved]
         for group, new in zip(self.param_groups, options, strict=True):
-            self._check_options({**group, **new})
+            self.check_options({**group, **new})
         indices = [index for group in saved for index in group["params"]]
         params = [parameter for group in self.param_groups for parameter in group["params"]]
         state = {
@@ -108,7 +120,21 @@ class Optimizer:
         }
         for group, new in zip(self.param_groups, options, strict=True):
             group.update(new)
-        self.state = {parameter: arrays for parameter, arrays in state.items() if arrays}
+        for parameter in params:
+            self._take_over(parameter, state.get(parameter, {}))
+
+    def _take_over(self, parameter: Tensor, arrays: dict[str, np.ndarray]) -> None:
+        """Make these the parameter's state, in the arrays that it has if they fit: a captured step works on them."""
+        held = self.state.get(parameter, {})
+        if not arrays:
+            self.state.pop(parameter, None)
+        elif {name: (array.shape, array.dtype) for name, array in held.items()} == {
+            name: (array.shape, array.dtype) for name, array in arrays.items()
+        }:
+            for name, array in arrays.items():
+                held[name][...] = array
+        else:
+            self.state[parameter] = Watched(arrays)
 
     def _check_state_dict(self, state_dict: Any) -> None:
         name = type(self).__name__

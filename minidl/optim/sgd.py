@@ -1,7 +1,7 @@
 """Stochastic gradient descent."""
 
 import math
-import operator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,12 @@ from ..checks import check_number
 from ..kernels import update
 from ..kernels.launch import launch
 from ..kernels.layout import dense, flat, zeros_like
-from ..mutation import note_change
+from ..mutation import Watched, note_change, note_structure, structure
 from ..tensor import Tensor
+from .groups import ParamGroup
 from .optimizer import Optimizer
+
+Row = tuple[np.ndarray, np.ndarray | None, np.ndarray, tuple[int, ...], np.dtype]
 
 
 class SGD(Optimizer):
@@ -22,8 +25,8 @@ class SGD(Optimizer):
         v = momentum * v + (1 - dampening) * g        (v = g in the first step)
         w = w - lr * v                                (nesterov: w - lr * (g + momentum * v))
 
-    `params` are tensors, or groups: dicts of `params` and of options that differ from those given here. Options are
-    read from `param_groups` at each step. A parameter without a gradient is left alone.
+    `params` are tensors, or groups: dicts of `params` and of options that differ from those given here. Options can be
+    changed in `param_groups` at any time. A parameter without a gradient is left alone.
 
     Raises:
         TypeError: something given is not a tensor of float32 or float64, or an option is not a number.
@@ -47,10 +50,12 @@ class SGD(Optimizer):
     ):
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "nesterov": nesterov})
-        self._settings: dict[int, tuple[tuple, np.ndarray, np.ndarray]] = {}  # of each group, at the last step
-        self._rows: dict[Tensor, tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]] = {}
+        self._rows: dict[Tensor, Row] = {}  # see `_row_of`; as long as `structure` is ...
+        self._known = [0]  # ... this
 
-    def _check_options(self, group: dict[str, Any]) -> None:
+    @staticmethod
+    def check_options(group: Mapping[str, Any]) -> None:
+        """Refuse options out of range."""
         for key in ("lr", "momentum", "dampening", "weight_decay"):
             check_number("SGD", key, group[key], -math.inf if key == "dampening" else 0)
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
@@ -59,72 +64,78 @@ class SGD(Optimizer):
                 f"dampening {group['dampening']}"
             )
 
+    @staticmethod
+    def numbers(group: Mapping[str, Any]) -> list[float]:
+        """The options as kernels read them."""
+        return [group["lr"], group["weight_decay"], group["momentum"], 1 - group["dampening"], bool(group["nesterov"])]
+
     def step(self) -> None:
         """Update every parameter that has a gradient.
 
         Raises:
             ValueError: an option is out of range, or a gradient or a velocity has not its parameter's shape and dtype.
         """
-        for place, group in enumerate(self.param_groups):
-            first, settings = self._settings_of(place, group)
-            momentum = bool(group["momentum"])
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, momentum, first, settings)
+        if self._known[0] != structure():
+            self._rows.clear()
+            self._known[0] = structure()
+        rows = self._rows
+        for group in self.param_groups:
+            if group.form is None:
+                self.check_options(group)
+            for parameter in group["params"]:  # a tight loop: it costs as much as a small network's kernels
+                gradient = parameter.grad
+                if gradient is None:
+                    continue
+                weight, velocity, settings, shape, dtype = rows.get(parameter) or self._row_of(parameter, group)
+                if not _fits(gradient, shape, dtype):
+                    _refuse("gradient", parameter, gradient)
+                if velocity is None:
+                    launch(update.sgd, weight.size, weight, flat(gradient), settings)
+                else:
+                    launch(update.sgd_momentum, weight.size, weight, flat(gradient), velocity, settings)
+                note_change(parameter)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": {}}  # a copy's rows would be copies themselves, not its arrays' memory
 
-    def _settings_of(self, place: int, group: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """What the kernel reads in a parameter's first step, and later; made anew when an option is another object."""
-        options = group["lr"], group["weight_decay"], group["momentum"], group["dampening"], group["nesterov"]
-        known = self._settings.get(place)
-        if known is None or not all(map(operator.is_, known[0], options)):
-            self._check_options(group)
-            lr, weight_decay, momentum, dampening, nesterov = options
-            settings = np.array([lr, weight_decay, momentum, 1 - dampening, nesterov], np.float64)
-            first = settings.copy()
-            first[3] = 1  # the velocity starts as the gradient, whatever the dampening
-            known = self._settings[place] = options, first, settings
-        return known[1], known[2]
+    def _row_of(self, parameter: Tensor, group: ParamGroup) -> Row:
+        """The memory of a parameter and of its velocity as rows, its settings, and what its gradient must be."""
+        weight, settings = dense(parameter._array), group.settings
+        if weight is not parameter._array:
+            parameter._array = weight
+            note_structure()
+        first = bool(group["momentum"]) and parameter not in self.state
+        if first:
+            self.state[parameter] = Watched(momentum_buffer=zeros_like(weight))
+            settings = settings.copy()
+            settings[3] = 1  # the velocity starts as the gradient, whatever the dampening
+        velocity = flat(self._velocity_of(parameter)) if group["momentum"] else None
+        row = flat(weight), velocity, settings, weight.shape, weight.dtype
+        if not first:
+            self._rows[parameter] = row
+        return row
 
-    def _update(self, parameter: Tensor, has_momentum: bool, first: np.ndarray, settings: np.ndarray) -> None:
-        state = velocity = None
-        if has_momentum:
-            state = self.state.get(parameter)
-            if state is None:
-                parameter._array = dense(parameter._array)
-                state = self.state[parameter] = {"momentum_buffer": zeros_like(parameter._array)}
-                settings = first
-            velocity = state["momentum_buffer"]
-        rows = self._rows.get(parameter)
-        if rows is None or rows[0] is not parameter._array or rows[1] is not velocity:
-            rows = self._rows_of(parameter, velocity)
-        gradient, weight = _fitting("gradient", parameter, parameter.grad), rows[2]
-        if velocity is None:
-            launch(update.sgd, weight.size, weight, gradient, settings)
-        else:
-            launch(update.sgd_momentum, weight.size, weight, gradient, rows[3], settings)
-        note_change(parameter)
-
-    def _rows_of(self, parameter: Tensor, velocity: np.ndarray | None) -> tuple:
-        """The arrays of a parameter, and each one's memory as a row; kept for as long as the arrays are the same."""
-        weight = parameter._array = dense(parameter._array)
-        row = None if velocity is None else _fitting("momentum_buffer", parameter, velocity)
-        rows = self._rows[parameter] = weight, velocity, flat(weight), row
-        return rows
+    def _velocity_of(self, parameter: Tensor) -> np.ndarray:
+        """The velocity, in the memory order of the parameter."""
+        velocity = self.state[parameter]["momentum_buffer"]
+        if not _fits(velocity, parameter.shape, parameter.dtype):
+            _refuse("momentum_buffer", parameter, velocity)
+        ordered = dense(velocity)
+        if ordered is not velocity:
+            self.state[parameter]["momentum_buffer"] = ordered
+        return ordered
 
     def __repr__(self) -> str:
         return super().__repr__() + "\nmomentum is PyTorch's: v = momentum * v + g, w = w - lr * v"
 
 
-def _fitting(name: str, parameter: Tensor, array: Any) -> np.ndarray:
-    """The array's elements in the parameter's order, if it has its shape and dtype."""
-    weight = parameter._array
-    if not isinstance(array, np.ndarray) or array.shape != weight.shape or array.dtype != weight.dtype:
-        got = f"{array.shape} and {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(
-            f"SGD.step: expected a {name} of shape {parameter.shape} and dtype {parameter.dtype}, got {got}; make the "
-            "optimizer after model.to(...)"
-        )
-    return flat(array)
+def _fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype
+
+
+def _refuse(name: str, parameter: Tensor, array: Any) -> None:
+    got = f"{array.shape} and {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+    raise ValueError(
+        f"SGD.step: expected a {name} of shape {parameter.shape} and dtype {parameter.dtype}, got {got}; make the "
+        "optimizer after model.to(...)"
+    )

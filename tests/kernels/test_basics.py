@@ -171,13 +171,13 @@ def test_a_generator_is_a_function_of_seed_stream_and_position():
 
 def test_the_state_of_a_generator_stays_where_it_is():
     g = Generator(5, 2)
-    memory = g._state
+    memory = g.words
     assert g.reserve(3).tolist() == [5, 2, 0] and g.reserve(2**40).tolist() == [5, 2, 3]
     assert g.state == (5, 2, 2**40 + 3) and repr(g) == f"Generator(seed=5, stream=2, position={2**40 + 3})"
     g.state = (7, 1, 4)
     twin = copy.deepcopy(g)
     twin.reserve(1)
-    assert g._state is memory and memory.tolist() == [7, 1, 4] and twin.state == (7, 1, 5)
+    assert g.words is memory and memory.tolist() == [7, 1, 4] and twin.state == (7, 1, 5)
     assert np.array_equal(pickle.loads(pickle.dumps(g)).bits(9), g.bits(9))
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -143,6 +144,46 @@ def test_what_changes_between_steps_is_seen():
     optimizer.param_groups[0]["lr"] = True
     with pytest.raises(TypeError, match="expected a number as lr, got True"):
         step()
+
+
+def test_the_settings_of_a_group_are_always_up_to_date():
+    optimizer = optim.SGD([nn.Parameter(ones(2))], lr=0.5, momentum=0.9)
+    (group,) = optimizer.param_groups
+    settings = group.settings
+    assert settings.tolist() == [0.5, 0, 0.9, 1, 0]
+    group["lr"] = 0.25
+    group |= {"weight_decay": 0.1, "nesterov": True}
+    assert settings.tolist() == [0.25, 0.1, 0.9, 1, 1]
+    optim.ConstantLR(optimizer, 0.5)
+    assert settings[0] == 0.125 and group["initial_lr"] == 0.25
+    group["lr"] = "fast"
+    assert group.form is None and settings[0] == 0.125
+    group["lr"] = 2
+    optimizer.load_state_dict(optim.SGD([nn.Parameter(ones(2))], lr=0.5, momentum=0.9, dampening=0.25).state_dict())
+    assert settings.tolist() == [0.5, 0, 0.9, 0.75, 0] and group.settings is settings and group.form is not None
+    for twin in (copy.copy(group), copy.deepcopy(group), pickle.loads(pickle.dumps(group))):
+        twin["lr"] = 7.0
+        assert twin.settings.tolist() == [7, 0, 0.9, 0.75, 0] and settings[0] == 0.5 == group["lr"]
+    with pytest.raises(AttributeError):
+        group["params"].append(nn.Parameter(ones(2)))  # nothing would notice
+
+
+def test_parameters_can_be_given_anew_and_state_is_loaded_in_place():
+    first, second = nn.Parameter(np.ones((2, 3, 4, 5))), nn.Parameter(np.ones((2, 3, 4, 5)))
+    optimizer = optim.SGD([first], lr=1.0, momentum=0.5)
+    optimizer.param_groups[0]["params"] = [first, second]
+    first.grad, second.grad = np.ones((2, 2, 3, 4, 5))
+    optimizer.step()
+    assert (first.numpy() == 0).all() and (second.numpy() == 0).all()
+    velocity, state = optimizer.state[first]["momentum_buffer"], optimizer.state_dict()
+    state["state"][0]["momentum_buffer"][...] = np.arange(120).reshape(2, 3, 4, 5)
+    optimizer.load_state_dict(state)
+    assert optimizer.state[first]["momentum_buffer"] is velocity
+    np.testing.assert_array_equal(velocity, np.arange(120).reshape(2, 3, 4, 5))
+    optimizer.state[first]["momentum_buffer"] = np.arange(120.0).reshape(2, 3, 4, 5)  # not in the weight's order
+    optimizer.step()
+    np.testing.assert_array_equal(optimizer.state[first]["momentum_buffer"], velocity * 0.5 + 1)
+    np.testing.assert_array_equal(first.numpy(), -(velocity * 0.5 + 1))
 
 
 def test_a_copy_updates_its_own_parameters():
