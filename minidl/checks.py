@@ -98,7 +98,7 @@ def check_dtype(owner: str, dtype: Any) -> np.dtype:
         TypeError: it is none.
     """
     try:
-        kind = np.dtype(dtype).newbyteorder("=")
+        kind = np.dtype(np.dtype(dtype).type)  # NumPy's own object, not an equal one: kernels are found by it
     except TypeError:
         kind = None
     if kind is None or kind.kind not in "biuf":

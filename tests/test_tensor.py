@@ -1,10 +1,12 @@
 """Tensors: making, reading, printing."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import minidl
-from minidl import tensor
+from minidl import nn, ones, randn, tensor, zeros
 
 
 def test_lists_become_float32_and_arrays_keep_their_dtype():
@@ -15,6 +17,13 @@ def test_lists_become_float32_and_arrays_keep_their_dtype():
     assert tensor([True]).dtype == np.bool_
     assert tensor(np.zeros(2, ">f4")).dtype == np.dtype("=f4")
     assert tensor([1, 2], dtype=np.float64).dtype == np.float64
+
+
+def test_dtypes_are_numpys_own_objects_by_which_kernels_are_found():
+    unpickled = pickle.loads(pickle.dumps(np.ones(2, np.float32)))  # has another one
+    made = [tensor([1.0]), ones(2), zeros(2), randn(2), tensor(np.ones(2), "float32"), tensor(unpickled)]
+    made += [tensor(np.zeros(2, ">f4")), ones(2, dtype="float64").to("float32"), nn.Linear(2, 2).to("float32").weight]
+    assert all(x.dtype is np.dtype(np.float32) for x in made)
 
 
 def test_tensor_copies():
