@@ -21,8 +21,8 @@ TRIES = 5  # recordings of one kind until two in a row must agree
 class Attempt:
     """The recordings of one kind of call, until two in a row agree."""
 
-    def __init__(self, function: Callable[..., Any], given: tuple, arrays: list[np.ndarray]):
-        self.function = function
+    def __init__(self, function: Callable[..., Any], roots: tuple, given: tuple, arrays: list[np.ndarray]):
+        self.function, self.roots = function, roots
         self.inputs = [empty(x.shape, x.dtype) for x in arrays]  # what the program reads; batches are copied here
         buffers = iter(self.inputs)
         self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers).view(Input))
@@ -34,14 +34,14 @@ class Attempt:
         """Run the step as ever and record it; with a replay, if the recording agrees with the one before."""
         for buffer, x in zip(self.inputs, arrays, strict=True):
             np.copyto(buffer, x)
-        before = Snapshot(self.function)
+        before = Snapshot(self.roots)
         randomness, grads = before.randomness(), {t: t.grad for t in before.tensors}
         previous, state = self.previous, state_of(before, self.previous, self.inputs)
-        recording = self.previous = Recording()
+        recording = Recording()
         with launching.recorded(recording):
             result = self.function(*self.given[0], **self.given[1])
-        self.tries += 1
-        after = Snapshot(self.function)
+        self.previous, self.tries = recording, self.tries + 1
+        after = Snapshot(self.roots)
         if before.randomness() != randomness:
             recording.refuse(_RANDOM)
         self.refusal = recording.refusal
@@ -58,7 +58,7 @@ class Attempt:
         self.refusal = unwritten(recording, lasting, ends) or leaked(recording, previous)
         if self.refusal is not None:
             return copied(result), None
-        replay = Replay(recording, lasting, after, self.inputs, bare(result), expected)
+        replay = Replay(recording, lasting, after, self.given, self.inputs, bare(result), expected)
         self.refusal = replay.verify(state)
         return copied(result), replay if self.refusal is None else None
 

@@ -17,7 +17,8 @@ from .attempt import Attempt
 from .replay import Replay
 from .trees import describe
 
-MOST = 16  # programs of one kind, of which the oldest goes first
+MOST_KINDS = 64  # of calls, told apart by shapes and by whatever is no array
+MOST_ALIKE = 4  # programs of one kind of call, such as for training and evaluation, of which the oldest goes first
 
 
 def capture(step: Callable[..., Any]) -> "Captured":
@@ -41,17 +42,17 @@ def capture(step: Callable[..., Any]) -> "Captured":
     """
     if not callable(step):
         raise TypeError(f"capture: expected a function, got {type(step).__name__}")
-    return Captured(step)
+    return Captured(step, (step,))
 
 
 class Captured:
-    """A function that replays what it did when it was recorded; see `capture`."""
+    """A function that replays what it did when it was recorded; see `capture`. `roots` are what it depends on."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], roots: tuple):
         functools.update_wrapper(self, function, updated=())
-        self.function = function
+        self.function, self.roots = function, roots
         self.refusal: str | None = None  # why the latest recording came to nothing
-        self._replays: dict[tuple, list[Replay]] = {}
+        self._replays: dict[tuple | None, list[Replay]] = {}
         self._attempts: dict[tuple, Attempt] = {}
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -64,23 +65,42 @@ class Captured:
         """Replay the step, or run and record it; if that comes to nothing, `refusal` says why."""
         self.refusal = None
         arrays: list[np.ndarray] = []
-        key = describe(args, arrays), describe(options, arrays), autograd._state.recording
-        for replay in self._replays.get(key, ()):
-            if replay.holds():
-                return replay.run(arrays)
+        key = self.key(args, options, arrays)
+        replay = self.ready(key)
+        if replay is not None:
+            return replay.run(arrays)
         if launching.recording.active is not None or launching.config.DISABLE_JIT:
             return self.function(*args, **options)
         return self._record(key, args, options, arrays)
 
+    def key(self, args: tuple, options: dict[str, Any], arrays: list[np.ndarray]) -> tuple:
+        """What tells kinds of calls apart; the arrays given are collected in `arrays`."""
+        return describe(args, arrays), describe(options, arrays), autograd._state.recording
+
+    def ready(self, key: tuple | None) -> Replay | None:
+        """The replay that does for such a call now, if there is one."""
+        for replay in self._replays.get(key, ()):
+            if replay.holds():
+                return replay
+        return None
+
     def _record(self, key: tuple, args: tuple, options: dict[str, Any], arrays: list[np.ndarray]) -> Any:
-        attempt = self._attempts.setdefault(key, Attempt(self.function, (args, options), arrays))
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            if len(self._attempts) + len(self._replays) >= MOST_KINDS:
+                self.refusal = (
+                    f"the step was called in {MOST_KINDS} ways (shapes, dtypes, numbers and other objects that are no "
+                    "arrays); pass numbers that change in arrays"
+                )
+                return self.function(*args, **options)
+            attempt = self._attempts[key] = Attempt(self.function, self.roots, (args, options), arrays)
         result, replay = attempt.run(arrays)
         self.refusal = attempt.refusal
         if replay is not None or self.refusal is not None:
             del self._attempts[key]
         if replay is not None:
             self._replays.setdefault(key, []).insert(0, replay)
-            del self._replays[key][MOST:]
+            del self._replays[key][MOST_ALIKE:]
         return result
 
     def __repr__(self) -> str:

@@ -27,10 +27,10 @@ _LONGEST = 1000  # elements of a list that is looked into
 
 
 class Snapshot:
-    """The objects that a function reaches: `parts` says what they were, two of which can be compared."""
+    """The objects that functions and objects reach: `parts` says what they were, which two snapshots can compare."""
 
-    def __init__(self, function: Any):
-        self.function, self.version = function, mutation.structure()
+    def __init__(self, roots: tuple):
+        self.roots, self.version = roots, mutation.structure()
         self.parts: list[tuple] = []
         self.paths: list[str] = []  # of each part: where it was found
         self.tensors: list[Tensor] = []
@@ -41,7 +41,8 @@ class Snapshot:
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # so that no object's id comes to stand for another
         self._randomness: list[np.random.Generator] = []
-        self._visit("", function)
+        for root in roots:
+            self._visit("", root)
 
     def holds(self) -> bool:
         """Whether nothing that must be looked at in each replay has changed."""

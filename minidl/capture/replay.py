@@ -11,6 +11,7 @@ from ..tensor import Tensor
 from .guards import Snapshot
 from .trees import mapped
 
+SMALL = 1 << 20  # bytes of an array that no kernel writes, from which on nobody looks whether something else did
 State = list[tuple[np.ndarray, np.ndarray]]  # arrays, and copies of what they held
 
 
@@ -22,11 +23,13 @@ class Replay:
         recording: Recording,
         lasting: list[bool],
         snapshot: Snapshot,
+        given: Any,
         inputs: list[np.ndarray],
         result: Any,
         expected: list[tuple[Tensor, np.ndarray | None]],
     ):
         self.snapshot, self.inputs, self.result = snapshot, inputs, result
+        self._given = given  # kept alive, as calls are told apart by the ids of objects that are no arrays
         self._changed = list(recording.changed)
         self._leaves = [(leaf, leaf.grad) for leaf in recording.leaves]
         self._expected = expected
@@ -42,7 +45,7 @@ class Replay:
     def holds(self) -> bool:
         """Whether all is as it was when the step was recorded, but for the contents of arrays."""
         if mutation.structure() != self.snapshot.version:
-            now = Snapshot(self.snapshot.function)
+            now = Snapshot(self.snapshot.roots)
             if self.snapshot.difference(now) is not None:
                 return False
             self.snapshot = now
@@ -58,11 +61,14 @@ class Replay:
         for buffer, x in zip(self.inputs, arrays, strict=True):
             np.copyto(buffer, x)
         self.program.run()
+        self.finish()
+        return copied(self.result)
+
+    def finish(self) -> None:
+        """Put right, after the program has run, what Python knows of it."""
         for leaf, grad in self._leaves:
             leaf.grad = grad
-        if self._changed:
-            mutation.note_changes(self._changed)
-        return copied(self.result)
+        mutation.note_changes(self._changed)
 
     def verify(self, before: State) -> str | None:
         """Do the recorded step again from the state it began with; where the bits differ, or None.
@@ -126,11 +132,11 @@ def touched(state: State, recording: Recording, snapshot: Snapshot) -> State:
 
 
 def state_of(snapshot: Snapshot, previous: Recording | None, inputs: list[np.ndarray]) -> State:
-    """All memory that the step may change, with copies: of what it reaches, and of what it wrote the last time."""
+    """Memory that the step may change, with copies: what it reaches, what it wrote the last time, what is small."""
     owners = [owner_of(array) for array in (*inputs, *snapshot.arrays, *(t._array for t in snapshot.tensors))]
     for buffer in previous.buffers if previous is not None else ():
         owner = buffer.owner()
-        if owner is not None and buffer.writers:
+        if owner is not None and (buffer.writers or owner.nbytes <= SMALL):
             owners.append(owner)
     unique = {id(owner): owner for owner in owners if owner.flags.writeable}
     return [(owner, owner.copy(order="K")) for owner in unique.values()]

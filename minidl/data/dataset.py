@@ -103,6 +103,19 @@ class Subset:
         return self.dataset[self.indices[positions("Subset", indices, len(self))]]
 
 
+def in_memory(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
+    """The arrays of inputs and targets that a dataset takes its examples from as they are, and the positions of its
+    examples there (None: all, in order); None for a dataset that does anything else."""
+    if isinstance(dataset, ArrayDataset) and type(dataset).__getitem__ is ArrayDataset.__getitem__:
+        return (dataset.inputs, dataset.targets, None) if dataset.transform is None else None
+    if type(dataset) is Subset:
+        whole = in_memory(dataset.dataset)
+        if whole is not None:
+            inputs, targets, places = whole
+            return inputs, targets, dataset.indices if places is None else places[dataset.indices]
+    return None
+
+
 def positions(name: str, indices: Any, count: int) -> np.ndarray:
     """The positions, int64, meant by a slice or by a sequence of whole numbers in [0, count).
 

@@ -66,13 +66,16 @@ class DataLoader:
         count = len(self.dataset) / self.batch_size
         return math.floor(count) if self.drop_last else math.ceil(count)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def begin_epoch(self) -> tuple[np.ndarray, np.ndarray]:
+        """The next epoch's order of the examples, and the random numbers of its transform, one row an example."""
         generator = Generator(self.seed, stream=self.epoch)
         self.epoch += 1
         count, draws = len(self.dataset), draws_of(self.transform)
-        # drawn here and not in the thread, which must launch no kernels
         order = generator.permutation(count) if self.shuffle else np.arange(count)
-        noise = generator.uniform((count, draws)) if draws else np.empty((count, 0), np.float32)
+        return order, generator.uniform((count, draws)) if draws else np.empty((count, 0), np.float32)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order, noise = self.begin_epoch()  # drawn here and not in the thread, which must launch no kernels
         batches = _batches(self.dataset, self.transform, order, noise, self.batch_size, len(self))
         return _tensors(prefetch(batches, self.prefetch) if self.prefetch else batches)
 

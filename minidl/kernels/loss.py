@@ -97,3 +97,12 @@ def quotient(sums, divisor, out: Out, low, high):
     sums, divisor, out = sums[low:high], divisor[low:high], out[low:high]
     for i in range(len(out)):
         out[i] = sums[i] / divisor[i]
+
+
+@kernel
+def not_finite(x, flag: Out, low, high):
+    """flag[0] = whether an element of `x` is NaN or infinite."""
+    flag[0] = 0
+    for i in range(len(x)):
+        if not np.isfinite(x[i]):
+            flag[0] = 1

@@ -17,6 +17,7 @@ from .recording import Check, Recording, Row, Use, address_of
 from .team import call_entry, put, share, word_at
 
 ENTRY, BLOCK, N, CHUNKS, WORDS = range(5)  # columns of the table of rows; a check has entry 0 and its flag as block
+_THREADS = address_of(launching._shared_block) + 8 * launching.THREADS
 GARBAGE = 0xFF  # what an arena is filled with: NaN, so that a read of memory that nothing wrote shows
 
 
@@ -36,6 +37,16 @@ def _replay(table, first, last, threads):
             put(block + 8 * launching.THREADS, word_at(threads))
             share(entry, block, n, chunks)
     return last
+
+
+@njit(cache=True, nogil=True)
+def _repeat(table, rows, times, threads):
+    """Run all rows again and again; answer how often they ran to the end, and the row that stopped them, or `rows`."""
+    for done in range(times):
+        stopped = _replay(table, 0, rows, threads)
+        if stopped < rows:
+            return done, stopped
+    return times, rows
 
 
 class Program:
@@ -59,6 +70,7 @@ class Program:
         ]
         self.arena = room
         self._lay_out(bases)
+        self._address = address_of(self.table)
 
     def _lay_out(self, bases: list[int]) -> None:
         """Fill the table, and a block of packed arguments for each row."""
@@ -80,8 +92,6 @@ class Program:
                 self.blocks[at : at + len(words)] = words
                 self.table[place] = row.entry, address + 8 * at, row.n, row.chunks
             at += size
-        self._call = address_of(self.table), len(self.rows)
-        self._threads = address_of(launching._shared_block) + 8 * launching.THREADS
 
     def run(self) -> None:
         """Run all rows.
@@ -94,9 +104,9 @@ class Program:
     def run_part(self, first: int, last: int) -> None:
         """Run the rows from `first` up to `last`."""
         with launching._sharing:
-            stopped = _replay(self._call[0], first, last, self._threads)
+            stopped = _replay(self._address, first, last, _THREADS)
         if stopped < last:
-            self._complain(stopped)
+            complain(self, stopped)
 
     def __repr__(self) -> str:
         """Kernels, buffers and bytes."""
@@ -106,10 +116,27 @@ class Program:
             f"{_size(self.arena_bytes)}"
         )
 
-    def _complain(self, place: int) -> None:
-        check = self.rows[place]
-        assert isinstance(check, Check)
-        check.complain(ctypes.c_int64.from_address(int(self.table[place, BLOCK])).value)
+
+class Series:
+    """Programs that run one after the other, as often as wanted, in one native call."""
+
+    def __init__(self, programs: list[Program]):
+        self.programs = programs  # kept alive
+        self.rows = [row for program in programs for row in program.rows]
+        self.table = np.concatenate([program.table for program in programs])
+        self._address = address_of(self.table)
+
+    def run(self, times: int) -> tuple[int, int]:
+        """Run them `times` times; answer how often they ran to the end, and the row of the check that stopped them."""
+        with launching._sharing:
+            return _repeat(self._address, len(self.rows), times, _THREADS)
+
+
+def complain(program: Program | Series, place: int) -> None:
+    """Raise what the check in this row says of its flag."""
+    check = program.rows[place]
+    if isinstance(check, Check):
+        check.complain(ctypes.c_int64.from_address(int(program.table[place, BLOCK])).value)
 
 
 def _size(count: int) -> str:
