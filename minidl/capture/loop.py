@@ -107,7 +107,7 @@ class Loop:
                     a.reshape(len(a), -1) if a.ndim != 4 else images(a).reshape(len(a), -1) for a in (source, target)
                 )
                 kernel = take_images if source.dtype == np.uint8 else take_rows
-                launch(kernel, len(out), x, self._order, self._step, out, work=out.size)
+                launch(kernel, len(out), x, self._order, self._step, self.loader.batch_size, out, work=out.size)
         losses = self.losses.copy()
         with recorded(after):
             launch(keep_number, 1, loss, self._step, self.losses)

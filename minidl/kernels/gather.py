@@ -6,9 +6,9 @@ from .launch import InOut, Out, kernel
 
 
 @kernel
-def take_rows(x, order, step, out: Out, low, high):
-    """out[i] = x[order[step * B + i]] for a batch of B rows, the step counted in step[0]."""
-    first = step[0] * len(out)
+def take_rows(x, order, step, batch: int, out: Out, low, high):
+    """out[i] = x[order[step * batch + i]], the step counted in step[0]; the last batch may be smaller."""
+    first = step[0] * batch
     for i in range(low, high):
         source, target = x[order[first + i]], out[i]
         for j in range(len(target)):
@@ -16,9 +16,9 @@ def take_rows(x, order, step, out: Out, low, high):
 
 
 @kernel
-def take_images(x, order, step, out: Out, low, high):
+def take_images(x, order, step, batch: int, out: Out, low, high):
     """The same of bytes, scaled to [0, 1]."""
-    first, most = step[0] * len(out), np.float32(255)
+    first, most = step[0] * batch, np.float32(255)
     for i in range(low, high):
         source, target = x[order[first + i]], out[i]
         for j in range(len(target)):
