@@ -62,7 +62,8 @@ def copied(x: np.ndarray) -> np.ndarray:
 
 def flat(x: np.ndarray) -> np.ndarray:
     """An array's elements in canonical order as one row: the memory itself if the array is dense, else a copy."""
-    return ordered(x if x.ndim != 4 else x.transpose(0, 2, 3, 1)).reshape(-1)
+    x = x if x.ndim != 4 else x.transpose(0, 2, 3, 1)
+    return x.ravel() if x.flags.c_contiguous else ordered(x).reshape(-1)  # ravel is the quicker, but copies by NumPy
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -86,9 +87,10 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     # The C library's blocks begin 16 bytes after a cache line as often as not; every load of a 64-byte register then
     # takes two lines, and a depthwise convolution half as long again.
-    size, itemsize = math.prod(shape), np.dtype(dtype).itemsize
+    size = math.prod(shape)
     if size < ALIGN_FROM:
         return np.empty(shape, dtype)
+    itemsize = np.dtype(dtype).itemsize
     room = np.empty(size + CACHE_LINE // itemsize, dtype)
     start = -room.__array_interface__["data"][0] % CACHE_LINE // itemsize
     return room[start : start + size].reshape(shape)
@@ -96,6 +98,8 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def empty_like(x: np.ndarray) -> np.ndarray:
     """An uninitialised array of the shape and dtype of `x`, in canonical order."""
+    if x.size < ALIGN_FROM and x.ndim != 4:
+        return np.empty(x.shape, x.dtype)
     return empty(x.shape, x.dtype)
 
 
