@@ -2,7 +2,7 @@
 
 from . import nn, ops, optim
 from .autograd import OPS, no_grad, op
-from .capture import capture
+from .capture import capture, profile
 from .creation import ones, randn, zeros
 from .kernels.launch import InOut, Out, kernel, launch, set_num_threads
 from .nn.serialization import load, save
@@ -29,6 +29,7 @@ __all__ = [
     "op",
     "ops",
     "optim",
+    "profile",
     "randn",
     "save",
     "set_num_threads",

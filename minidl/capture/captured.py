@@ -21,12 +21,15 @@ MOST_KINDS = 64  # of calls, told apart by shapes and by whatever is no array
 MOST_ALIKE = 4  # programs of one kind of call, such as for training and evaluation, of which the oldest goes first
 
 
-def capture(step: Callable[..., Any]) -> "Captured":
+def capture(step: Callable[..., Any], loader: Any = None) -> Any:
     """Make a training step a program: `step(*inputs)` runs as ever at first, and then as one native call.
 
     The step is a function of arrays or tensors; it may run forward, `backward()` and `optimizer.step()`, and return
     tensors, which come out as copies without a graph. Gradients stay in `.grad`, in the same memory from step to step.
     Learning rates, schedules, dropout and running statistics go on as in the function itself, bit for bit.
+
+    With a `loader` (a DataLoader without transform over arrays in memory) the answer is a function of nothing that
+    does an epoch, `step(inputs, targets)` for each batch, many steps in one native call, and returns the losses.
 
     >>> @minidl.capture
     ... def train(x, y):
@@ -37,12 +40,18 @@ def capture(step: Callable[..., Any]) -> "Captured":
     ...     return loss
 
     Raises:
-        TypeError: `step` cannot be called.
-        ValueError: from a call, after the step was done as ever: it does what no replay could repeat.
+        TypeError: `step` cannot be called, or the loader is none.
+        ValueError: the loader's examples do not lie in memory as they are; from a call, after the step was done as
+            ever: it does what no replay could repeat.
     """
     if not callable(step):
         raise TypeError(f"capture: expected a function, got {type(step).__name__}")
-    return Captured(step, (step,))
+    captured = step if isinstance(step, Captured) else Captured(step, (step,))
+    if loader is None:
+        return captured
+    from .loop import Loop  # here, as the datasets take long to import
+
+    return Loop(captured, loader)
 
 
 class Captured:
@@ -54,22 +63,23 @@ class Captured:
         self.refusal: str | None = None  # why the latest recording came to nothing
         self._replays: dict[tuple | None, list[Replay]] = {}
         self._attempts: dict[tuple, Attempt] = {}
+        self.latest: Replay | None = None  # the replay recorded last
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        self.refusal = None
         result = self.attempt(args, options)
         if self.refusal is not None:
             raise ValueError(f"capture: {self.refusal}")
         return result
 
     def attempt(self, args: tuple, options: dict[str, Any]) -> Any:
-        """Replay the step, or run and record it; if that comes to nothing, `refusal` says why."""
-        self.refusal = None
+        """Replay the step, or run and record it; if that comes to nothing, `refusal` says why, and it only runs."""
         arrays: list[np.ndarray] = []
         key = self.key(args, options, arrays)
         replay = self.ready(key)
         if replay is not None:
             return replay.run(arrays)
-        if launching.recording.active is not None or launching.config.DISABLE_JIT:
+        if self.refusal is not None or launching.recording.active is not None or launching.config.DISABLE_JIT:
             return self.function(*args, **options)
         return self._record(key, args, options, arrays)
 
@@ -99,6 +109,7 @@ class Captured:
         if replay is not None or self.refusal is not None:
             del self._attempts[key]
         if replay is not None:
+            self.latest = replay
             self._replays.setdefault(key, []).insert(0, replay)
             del self._replays[key][MOST_ALIKE:]
         return result

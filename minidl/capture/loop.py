@@ -31,6 +31,8 @@ class Loop:
     """
 
     def __init__(self, captured: Captured, loader: DataLoader):
+        if not isinstance(loader, DataLoader):
+            raise TypeError(f"capture: expected a DataLoader, got {type(loader).__name__}; capture the step alone")
         source = in_memory(loader.dataset) if loader.transform is None else None
         if source is None:
             raise ValueError(
@@ -45,12 +47,18 @@ class Loop:
         self._keys: dict[int, tuple] = {}  # by the size of a batch
         self._seconds = 0.0  # that a step takes
 
+    @staticmethod
+    def can(loader: DataLoader) -> bool:
+        """Whether the loader's examples lie in memory as they are."""
+        return loader.transform is None and in_memory(loader.dataset) is not None
+
     @property
     def done(self) -> int:
         """How many steps of this epoch are done; their losses stand in `losses`."""
         return int(self._step[0])
 
     def __call__(self) -> np.ndarray:
+        self.captured.refusal = None
         for _ in self.stretches():
             if self.captured.refusal is not None:
                 raise ValueError(f"capture: {self.captured.refusal}")
@@ -61,15 +69,18 @@ class Loop:
         order = self.loader.begin_epoch()[0]
         self._order[...] = order if self._places is None else self._places[order]
         self._step[0] = 0
+        batch = self.loader.batch_size
         while self.done < len(self.loader):
-            size = min(self.loader.batch_size, len(self._order) - self.done * self.loader.batch_size)
+            size = min(batch, len(self._order) - self.done * batch)
             replay = self.captured.ready(self._keys.get(size))
             if replay is None:
                 self._do_one(size)
+                yield
             else:
-                whole = len(self._order) // self.loader.batch_size - self.done
-                self._do_many(replay, max(1, whole))
-            yield
+                series, stopped = self._do_many(replay, max(1, len(self._order) // batch - self.done))
+                yield
+                if stopped < len(series.rows):
+                    complain(series, stopped)
 
     def _do_one(self, size: int) -> None:
         """A step by Python: it is recorded, or cannot be."""
@@ -85,17 +96,19 @@ class Loop:
         self.losses[self.done] = loss.item()
         self._step[0] += 1
 
-    def _do_many(self, replay: Replay, most: int) -> None:
+    def _do_many(self, replay: Replay, most: int) -> tuple[Series, int]:
+        """As many steps as fit the time, up to `most`; the row at which a check stopped them, if one did."""
         series = self._series.get(replay)
         if series is None:
             series = self._series[replay] = self._series_of(replay)
         times = min(most, int(SECONDS / self._seconds) + 1 if self._seconds else 1)
         begun = time.perf_counter()
-        done, stopped = series.run(times)
+        try:
+            done, stopped = series.run(times)
+        finally:
+            replay.finish()
         self._seconds = (time.perf_counter() - begun) / max(done, 1)
-        replay.finish()
-        if stopped < len(series.rows):
-            complain(series, stopped)
+        return series, stopped
 
     def _series_of(self, replay: Replay) -> Series:
         """The step between kernels that take its batch and keep its loss."""

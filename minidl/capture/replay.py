@@ -1,5 +1,7 @@
 """One recorded step that can run again: its program, what must hold before it runs, and what is put right after it."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,11 @@ class Replay:
             if use is not None:
                 pinned[use.buffer] = True
             keep.append(owner_of(array))
+        self._written = [  # memory that lasts and that the step changes
+            owner
+            for b, stays in zip(recording.buffers, lasting, strict=True)
+            if stays and b.writers and (owner := b.owner()) is not None
+        ]
         self.program = Program(recording, pinned, keep)
 
     def holds(self) -> bool:
@@ -69,6 +76,16 @@ class Replay:
         for leaf, grad in self._leaves:
             leaf.grad = grad
         mutation.note_changes(self._changed)
+
+    @contextlib.contextmanager
+    def undone(self) -> Iterator[None]:
+        """Put back, at the end, what running the program has changed meanwhile."""
+        state = [(array, array.copy(order="K")) for array in (*self._written, *self._ends)]
+        try:
+            yield
+        finally:
+            for array, copy in state:
+                array[...] = copy
 
     def verify(self, before: State) -> str | None:
         """Do the recorded step again from the state it began with; where the bits differ, or None.

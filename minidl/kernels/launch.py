@@ -64,6 +64,7 @@ class Kernel:
         self.written = frozenset(i for i, p in enumerate(parameters) if p.annotation in (Out, InOut, "Out", "InOut"))
         self.unread = frozenset(i for i, p in enumerate(parameters) if p.annotation in (Out, "Out"))
         self.door: Callable[..., int] | None = None
+        self.operations: Callable[..., int] | None = None  # of the arguments: additions and multiplications of a launch
         self.dtypes: list[np.dtype] = []  # whose addresses stand in the table
         self.table = np.zeros(2 + MOST_TYPES * (1 + 2 * len(self.names)), np.int64)  # see `remember`; never moved
         self.table[0] = len(self.names)

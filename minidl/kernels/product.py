@@ -155,7 +155,16 @@ def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
                 work(jobs[j], span, grid, a, b, bias, c, a_runs, b_runs, at)
 
     multiply.__name__, multiply.__doc__ = name, says
-    return kernel(multiply)
+    made = kernel(multiply)
+    made.operations = _operations
+    return made
+
+
+def _operations(a, b, bias, c, a_runs, b_runs, jobs: np.ndarray, grid: np.ndarray) -> int:
+    """Multiplications and additions of all jobs."""
+    columns = jobs[:, [_ROWS, _COLUMNS, _OUTER, _INNER, _RUN]].prod(axis=1) * np.maximum(jobs[:, _RUNS], 1)
+    usual, last = columns[: grid[_JOBS]].sum(), columns[grid[_JOBS] :].sum()
+    return int(2 * grid[_GROUPS] * ((grid[_BLOCKS] - 1) * usual + (last if grid[_BLOCKS] > 0 else 0)))
 
 
 # Where jobs add to what is in c, c is passed as `bias`, too: that is how the kernel says what it reads.

@@ -68,7 +68,8 @@ class Program:
             b.address if pin else start + offset - b.low
             for pin, b, offset in zip(pinned, recording.buffers, offsets, strict=True)
         ]
-        self.arena = room
+        self._bases = bases
+        keep.append(room)
         self._lay_out(bases)
         self._address = address_of(self.table)
 
@@ -108,6 +109,10 @@ class Program:
         if stopped < last:
             complain(self, stopped)
 
+    def array(self, use: Use) -> np.ndarray:
+        """The memory of an argument, wherever it lies now."""
+        return np.asarray(_Memory(self._bases[use.buffer] + use.offset, use))
+
     def __repr__(self) -> str:
         """Kernels, buffers and bytes."""
         launches = sum(isinstance(row, Row) for row in self.rows)
@@ -130,6 +135,18 @@ class Series:
         """Run them `times` times; answer how often they ran to the end, and the row of the check that stopped them."""
         with launching._sharing:
             return _repeat(self._address, len(self.rows), times, _THREADS)
+
+
+class _Memory:
+    """An array at an address, as something that NumPy reads."""
+
+    def __init__(self, address: int, use: Use):
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": use.shape,
+            "typestr": use.dtype.str,
+            "version": 3,
+        }
 
 
 def complain(program: Program | Series, place: int) -> None:
