@@ -1,12 +1,10 @@
-"""The moments of a batch, channel by channel, and what they make of batch normalization: a map of the input.
+"""The moments of a batch, channel by channel.
 
-The moments are taken down columns, in blocks of rows that fit the first-level cache: a block's mean first, then the
-deviations from it, whose own sum repairs the mean's rounding. The blocks merge in float64, in order, by Chan's formula:
-first those of a part of the rows, then the parts. So bits depend neither on chunks nor on threads, and mean 1e4 with
-deviation 1 survives in float32.
-
-A mean is kept as a number of the arrays' dtype, `center`, and a small float64 `remainder`: x - center is then exact
-where it matters, and the remainder goes into the constant that is added last.
+They are taken down columns, in one pass over blocks of rows: sums of the deviations from a pivot and of their squares.
+The blocks merge in float64, in order, by Chan's formula: first those of a part of the rows, then the parts. So bits
+depend neither on chunks nor on threads. The pivot is the mean of the part's rows before the block, for its first block
+that of a few rows. Where a block lies far from it, by D, the squares lose about D^2 units in the last place a row;
+but then the part's variance is itself about D^2. So mean 1e4 with deviation 1 survives in float32.
 
 Where the channels are few, several rows side by side are walked as one wide row of at least WIDE columns; they merge at
 the end of a part. Rows left over, too few for a wide one, are the last part's tail.
@@ -20,15 +18,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .lanes import LANES, narrow, root, widen
-from .launch import InOut, Out, kernel
-from .register_arithmetic import spread
+from .lanes import LANES, narrow, widen
+from .launch import Out, kernel
+from .register_arithmetic import fma, spread
 from .registers import load, store
 
 WIDE = 64  # columns of a wide row: enough for the loads of a block to come in whole pieces
 BLOCK = 4096  # elements of a block: 16 KiB in float32, so that its second pass finds it in the first-level cache
 PART = 1 << 15  # elements of a part at least
 MOST_PARTS = 64
+FEW = 512  # rows so few that a register's columns of them stay in the first-level caches: see `columns.py`
+NEAR = 16  # rows whose mean is the first pivot
 
 
 class Walk(NamedTuple):
@@ -41,6 +41,7 @@ class Walk(NamedTuple):
     blocks: int  # the last with the rows left over
     sums: tuple[int, int, int]  # the shape of two sums of each column, part by part, the columns padded to whole lanes
     maps: tuple[int, int]  # the shape of two maps of an input of three numbers a column
+    groups: int  # of LANES channels, where the rows are so few that each group is done at once; else 0
 
 
 @functools.lru_cache(1024)
@@ -54,7 +55,8 @@ def walk_of(rows: int, channels: int) -> Walk:
     blocks = max(PART // max(step * width, 1), -(-wide // (step * MOST_PARTS)), 1)
     padded, parts = -(-width // LANES) * LANES, max(1, -(-wide // (blocks * step)))
     every = -(-rows * channels // max(step * width, 1))
-    return Walk(width, step, blocks * step, parts, every, (parts, 2, padded), (6, padded))
+    groups = -(-channels // LANES) if rows <= FEW else 0
+    return Walk(width, step, blocks * step, parts, every, (parts, 2, padded), (6, padded), groups)
 
 
 @kernel
@@ -63,15 +65,18 @@ def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: i
     wide, padded = len(x) // max(width, 1), moments.shape[2]
     for p in range(low, high):
         seen, end, at = 0, min(wide, (p + 1) * part), 2 * p * padded
-        for c in range(0, 2 * padded, LANES):
-            store(moments, at + c, LANES, spread(moments, np.float64(0), LANES))
+        for c in range(0, padded, LANES):
+            clear(moments, at + c, padded)
         for first in range(p * part, end, step):
             rows = min(step, end - first)
-            for c in range(0, width, LANES):
+            tail = width % (2 * LANES)
+            for c in range(0, width - tail, 2 * LANES):
+                _merge_pair(x, first * width + c, width, rows, moments, at + c, padded, seen)
+            for c in range(width - tail, width, LANES):
                 if width - c >= LANES:
-                    _merge_block(x, first * width + c, width, rows, LANES, moments, at + c, padded, seen)
+                    merge_block(x, first * width + c, width, rows, LANES, moments, at + c, padded, seen)
                 else:
-                    _merge_block(x, first * width + c, width, rows, width - c, moments, at + c, padded, seen)
+                    merge_block(x, first * width + c, width, rows, width - c, moments, at + c, padded, seen)
             seen += rows
         mean, deviation = moments[p, 0], moments[p, 1]
         seen = _fold_moments(mean, deviation, width, channels, seen)
@@ -80,24 +85,63 @@ def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: i
 
 
 @njit(forceinline=True)
-def _merge_block(x, at, apart, rows, count, moments, column, padded, seen):
+def clear(sums, column, padded):
+    """Two sums of each column from one on = 0."""
+    zero = spread(sums, np.float64(0), LANES)
+    store(sums, column, LANES, zero)
+    store(sums, column + padded, LANES, zero)
+
+
+@njit(forceinline=True)
+def merge_block(x, at, apart, rows, count, moments, column, padded, seen):
     """Merge the moments of a block's columns, as many as there are lanes, into those of the `seen` rows before it."""
-    zero = spread(x, x.dtype.type(0), LANES)
-    total, rest, squares = zero, zero, zero
-    for i in range(rows):
-        total = total + load(x, at + i * apart, count, LANES)
-    pivot = total * spread(x, x.dtype.type(np.float64(1) / rows), LANES)
-    for i in range(rows):
-        deviation = load(x, at + i * apart, count, LANES) - pivot
-        rest = rest + deviation
-        squares = squares + deviation * deviation
-    weight = np.float64(rows) / (seen + rows)
-    lacking = widen(rest) * spread(moments, np.float64(1) / rows, LANES)
+    pivot = _pivot(x, at, apart, rows, count, moments, column, seen)
+    total = squares = spread(x, x.dtype.type(0), LANES)
+    for i in range(at, at + rows * apart, apart):
+        deviation = load(x, i, count, LANES) - pivot
+        total = total + deviation
+        squares = fma(deviation, deviation, squares)
+    _merge(pivot, total, squares, moments, column, padded, rows, seen)
+
+
+@njit(forceinline=True)
+def _merge_pair(x, at, apart, rows, moments, column, padded, seen):
+    """The same of twice as many columns."""
+    left = _pivot(x, at, apart, rows, LANES, moments, column, seen)
+    right = _pivot(x, at + LANES, apart, rows, LANES, moments, column + LANES, seen)
+    total = squares = others = their_squares = spread(x, x.dtype.type(0), LANES)
+    for i in range(at, at + rows * apart, apart):
+        deviation, other = load(x, i, LANES, LANES) - left, load(x, i + LANES, LANES, LANES) - right
+        total, others = total + deviation, others + other
+        squares, their_squares = fma(deviation, deviation, squares), fma(other, other, their_squares)
+    _merge(left, total, squares, moments, column, padded, rows, seen)
+    _merge(right, others, their_squares, moments, column + LANES, padded, rows, seen)
+
+
+@njit(forceinline=True)
+def _merge(pivot, total, squares, moments, column, padded, rows, seen):
     mean, deviations = load(moments, column, LANES, LANES), load(moments, column + padded, LANES, LANES)
-    away = widen(pivot) + lacking - mean
-    own = widen(squares) - widen(rest) * lacking
+    weight, total = np.float64(rows) / (seen + rows), widen(total)
+    lacking = total * spread(moments, np.float64(1) / rows, LANES)
+    away, own = widen(pivot) + lacking - mean, widen(squares) - total * lacking
     store(moments, column, LANES, mean + away * spread(moments, weight, LANES))
     store(moments, column + padded, LANES, deviations + own + away * away * spread(moments, seen * weight, LANES))
+
+
+@njit(forceinline=True)
+def _pivot(x, at, apart, rows, count, moments, column, seen):
+    if seen > 0:
+        return narrow(x, load(moments, column, LANES, LANES))
+    return _near(x, at, apart, min(rows, NEAR), count)
+
+
+@njit(forceinline=True)
+def _near(x, at, apart, rows, count):
+    """The mean of a few rows."""
+    total = spread(x, x.dtype.type(0), LANES)
+    for i in range(at, at + rows * apart, apart):
+        total = total + load(x, i, count, LANES)
+    return total * spread(x, x.dtype.type(np.float64(1) / rows), LANES)
 
 
 @njit
@@ -125,81 +169,3 @@ def _merge_tail(x, channels, mean, deviation, seen):
             mean[c] += away * weight
             deviation[c] += away * away * (seen * weight)
         seen += 1
-
-
-@njit(forceinline=True)
-def _set_affine(affine, saved, c, count, width, mean, inverse, weight, bias):
-    """y = (x - center) * scale + shift for the channels from c on, in each row of a wide one; saves for backward."""
-    channels, padded = saved.shape[1], affine.shape[1]
-    center = narrow(affine, mean)
-    remainder, scale = mean - widen(center), weight * inverse
-    store(saved, c, count, inverse)
-    store(saved, channels + c, count, remainder)
-    for at in range(c, width, channels):
-        store(affine, at, count, center)
-        store(affine, padded + at, count, narrow(affine, scale))
-        store(affine, 2 * padded + at, count, narrow(affine, bias - remainder * scale))
-
-
-@kernel
-def batch_statistics(
-    moments,
-    weight,
-    bias,
-    running_mean: InOut,
-    running_var: InOut,
-    saved: Out,
-    affine: Out,
-    rows: int,
-    part: int,
-    width: int,
-    momentum: float,
-    eps: float,
-    low,
-    high,
-):
-    """Merge the parts' moments, all of `part` rows but the last, into `affine`, `saved` and the running statistics."""
-    one, speed = spread(moments, np.float64(1), LANES), spread(moments, momentum, LANES)
-    for c in range(low, high, LANES):
-        count = min(LANES, high - c)
-        mean, deviation = _merged(moments, c, count, rows, part)
-        inverse = one / root(deviation / spread(moments, np.float64(rows), LANES) + spread(moments, eps, LANES))
-        scale, shift = widen(load(weight, c, count, LANES)), widen(load(bias, c, count, LANES))
-        _set_affine(affine, saved, c, count, width, mean, inverse, scale, shift)
-        _follow(running_mean, c, count, speed, mean)
-        _follow(running_var, c, count, speed, deviation / spread(moments, np.float64(rows - 1), LANES))
-
-
-@njit(forceinline=True)
-def _merged(moments, c, count, rows, part):
-    """The mean and the sum of squared deviations of the channels from c on, over all parts."""
-    padded, parts, seen = moments.shape[2], len(moments), 0
-    mean = deviation = spread(moments, np.float64(0), LANES)
-    for p in range(parts):
-        more = part if p + 1 < parts else rows - seen
-        share = np.float64(more) / (seen + more)
-        away = load(moments, 2 * p * padded + c, count, LANES) - mean
-        mean = mean + away * spread(moments, share, LANES)
-        own = load(moments, (2 * p + 1) * padded + c, count, LANES)
-        deviation = deviation + own + away * away * spread(moments, seen * share, LANES)
-        seen += more
-    return mean, deviation
-
-
-@njit(forceinline=True)
-def _follow(running, c, count, speed, new):
-    kept = widen(load(running, c, count, LANES))
-    store(running, c, count, narrow(running, kept + speed * (new - kept)))
-
-
-@kernel
-def fixed_statistics(
-    weight, bias, running_mean, running_var, saved: Out, affine: Out, width: int, eps: float, low, high
-):
-    """Fill `affine` and `saved` from given statistics."""
-    for c in range(low, high, LANES):
-        count = min(LANES, high - c)
-        variance = widen(load(running_var, c, count, LANES))
-        inverse = spread(saved, np.float64(1), LANES) / root(variance + spread(saved, eps, LANES))
-        mean, scale = widen(load(running_mean, c, count, LANES)), widen(load(weight, c, count, LANES))
-        _set_affine(affine, saved, c, count, width, mean, inverse, scale, widen(load(bias, c, count, LANES)))

@@ -3,11 +3,11 @@
 A ReLU that follows takes no pass of its own: forward writes max(y, 0), backward has y's sign from x again.
 """
 
-import numpy as np
 from numba import njit
 
-from .lanes import LANES, narrow, settle, stream, widen
-from .launch import InOut, Out, kernel
+from .lanes import LANES, settle, stream, widen
+from .launch import Out, kernel
+from .moments import clear
 from .register_arithmetic import at_most, less, select, spread
 from .registers import load, store
 
@@ -33,17 +33,17 @@ def normalize(x, affine, y: Out, width: int, step: int, rectified: int, streamed
         rows, rest = (end - first) // width, (end - first) % width
         for c in range(0, width, LANES):
             if width - c >= LANES:
-                _normalize(x, first + c, width, rows, LANES, affine, c, y, rectified, streamed)
+                normalize_columns(x, first + c, width, rows, LANES, affine, c, y, rectified, streamed)
             else:
-                _normalize(x, first + c, width, rows, width - c, affine, c, y, rectified, streamed)
+                normalize_columns(x, first + c, width, rows, width - c, affine, c, y, rectified, streamed)
         for c in range(0, rest, LANES):
-            _normalize(x, end - rest + c, width, 1, min(LANES, rest - c), affine, c, y, rectified, streamed)
+            normalize_columns(x, end - rest + c, width, 1, min(LANES, rest - c), affine, c, y, rectified, streamed)
     if streamed:
         settle()
 
 
 @njit(forceinline=True)
-def _normalize(x, at, apart, rows, count, affine, c, y, rectified, streamed):
+def normalize_columns(x, at, apart, rows, count, affine, c, y, rectified, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
         load(affine, c, LANES, LANES),
@@ -69,18 +69,18 @@ def batch_gradient_sums(
     wide, padded = len(x) // max(width, 1), affine.shape[1]
     for p in range(low, high):
         end, at = min(wide, (p + 1) * part), 2 * p * padded
-        for c in range(0, 2 * padded, LANES):
-            store(sums, at + c, LANES, spread(sums, np.float64(0), LANES))
+        for c in range(0, padded, LANES):
+            clear(sums, at + c, padded)
         for first in range(p * part, end, step):
             rows = min(step, end - first)
             for c in range(0, width, LANES):
                 if width - c >= LANES:
-                    _add_sums(x, dy, first * width + c, width, rows, LANES, affine, c, sums, at + c, rectified)
+                    add_sums(x, dy, first * width + c, width, rows, LANES, affine, c, sums, at + c, rectified)
                 else:
-                    _add_sums(x, dy, first * width + c, width, rows, width - c, affine, c, sums, at + c, rectified)
+                    add_sums(x, dy, first * width + c, width, rows, width - c, affine, c, sums, at + c, rectified)
         rest = len(x) - wide * width if p + 1 == len(sums) else 0
         for c in range(0, rest, LANES):
-            _add_sums(x, dy, wide * width + c, width, 1, min(LANES, rest - c), affine, c, sums, at + c, rectified)
+            add_sums(x, dy, wide * width + c, width, 1, min(LANES, rest - c), affine, c, sums, at + c, rectified)
         half = width
         while half > channels:
             half //= 2
@@ -91,7 +91,7 @@ def batch_gradient_sums(
 
 
 @njit(forceinline=True)
-def _add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified):
+def add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified):
     padded = affine.shape[1]
     center, scale, shift = (
         load(affine, c, LANES, LANES),
@@ -110,36 +110,6 @@ def _add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified)
 
 
 @kernel
-def batch_gradients(
-    sums, weight, saved, dweight: Out, dbias: Out, affine: InOut, rows: int, width: int, training: int, low, high
-):
-    """The parameters' gradients and the last three of `affine`, from the parts' sums of g and of g * (x - center).
-
-    dx = affine[4] g + affine[3] (x - center) + affine[5]; with fixed statistics affine[3] and affine[5] are 0.
-    """
-    channels, padded, zero = len(weight), sums.shape[2], spread(sums, np.float64(0), LANES)
-    for c in range(low, high, LANES):
-        count, s, d = min(LANES, high - c), zero, zero
-        for p in range(len(sums)):
-            s = s + load(sums, 2 * p * padded + c, count, LANES)
-            d = d + load(sums, (2 * p + 1) * padded + c, count, LANES)
-        inverse, remainder = load(saved, c, count, LANES), load(saved, channels + c, count, LANES)
-        d = d - remainder * s
-        store(dbias, c, count, narrow(affine, s))
-        store(dweight, c, count, narrow(affine, d * inverse))
-        scale = widen(load(weight, c, count, LANES)) * inverse
-        slope, constant = zero, zero
-        if training:
-            share = spread(sums, np.float64(1) / rows, LANES)
-            slope = zero - scale * inverse * inverse * d * share
-            constant = zero - scale * s * share - slope * remainder
-        for at in range(c, width, channels):
-            store(affine, 3 * padded + at, count, narrow(affine, slope))
-            store(affine, 4 * padded + at, count, narrow(affine, scale))
-            store(affine, 5 * padded + at, count, narrow(affine, constant))
-
-
-@kernel
 def batch_input_gradient(
     x, dy, affine, dx: Out, width: int, step: int, rectified: int, training: int, streamed: int, low, high
 ):
@@ -149,18 +119,18 @@ def batch_input_gradient(
         rows, rest = (end - first) // width, (end - first) % width
         for c in range(0, width, LANES):
             if width - c >= LANES:
-                _input_gradient(x, dy, first + c, width, rows, LANES, affine, c, dx, rectified, training, streamed)
+                input_gradient(x, dy, first + c, width, rows, LANES, affine, c, dx, rectified, training, streamed)
             else:
-                _input_gradient(x, dy, first + c, width, rows, width - c, affine, c, dx, rectified, training, streamed)
+                input_gradient(x, dy, first + c, width, rows, width - c, affine, c, dx, rectified, training, streamed)
         for c in range(0, rest, LANES):
             count = min(LANES, rest - c)
-            _input_gradient(x, dy, end - rest + c, width, 1, count, affine, c, dx, rectified, training, streamed)
+            input_gradient(x, dy, end - rest + c, width, 1, count, affine, c, dx, rectified, training, streamed)
     if streamed:
         settle()
 
 
 @njit(forceinline=True)
-def _input_gradient(x, dy, at, apart, rows, count, affine, c, dx, rectified, training, streamed):
+def input_gradient(x, dy, at, apart, rows, count, affine, c, dx, rectified, training, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
         load(affine, c, LANES, LANES),

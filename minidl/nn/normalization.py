@@ -61,15 +61,16 @@ class _BatchNorm(Module):
                 f"{type(self).__name__}: expected x of shape {self._form} with C = {self.num_features}, got {shape}"
             )
         learns = self.training and self.running_mean is not None
-        mean, var = self.running_mean, self.running_var
+        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
         out = ops.batch_norm(
             x,
             self.weight,
             self.bias,
             running_mean=None if mean is None else mean._array,
             running_var=None if var is None else var._array,
+            num_batches_tracked=None if count is None else count._array,
             training=self.training or mean is None,
-            momentum=self._share_of_new() if learns else 0.0,
+            momentum=self.momentum if count is not None else self.momentum or 0.0,
             eps=self.eps,
             activation=activation,
             name=type(self).__name__,
@@ -78,18 +79,10 @@ class _BatchNorm(Module):
             self._note_batch()
         return out
 
-    def _share_of_new(self) -> float:
-        if self.momentum is not None or self.num_batches_tracked is None:
-            return self.momentum or 0.0
-        return 1 / (int(self.num_batches_tracked._array) + 1)
-
     def _note_batch(self) -> None:
         for buffer in (self.running_mean, self.running_var, self.num_batches_tracked):
             if buffer is not None:
                 note_change(buffer)
-        if self.num_batches_tracked is not None:
-            count = self.num_batches_tracked._array
-            count.fill(count.item() + 1)  # quicker than an addition in place
 
     def extra_repr(self) -> str:
         """As PyTorch's: momentum is the weight of the new value."""

@@ -1,7 +1,5 @@
 """Cross-entropy and negative log-likelihood, of labels or of probabilities."""
 
-import functools
-
 import numpy as np
 
 from ..autograd import Pullback, op
@@ -10,6 +8,7 @@ from ..kernels import softmax as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense
 from .checks import check_float
+from .constants import ones
 from .loss import check_reduction, reduced
 from .softmax import along_rows, from_rows
 
@@ -148,17 +147,12 @@ def _check_class_weight(name: str, x: np.ndarray, weight: np.ndarray | None, nee
         )
     classes = x.shape[min(x.ndim - 1, 1)]
     if weight is None:
-        return _ones(classes, x.dtype)
+        return ones(classes, x.dtype)
     if weight.shape != (classes,):
         raise ValueError(f"{name}: expected one weight a class, shape ({classes},) for x {x.shape}, got {weight.shape}")
     if needs[2]:
         raise ValueError(f"{name}: expected class weights without a gradient, got some that require it; use detach()")
     return np.ascontiguousarray(weight)
-
-
-@functools.lru_cache(64)
-def _ones(count: int, dtype: np.dtype) -> np.ndarray:
-    return np.ones(count, dtype)
 
 
 def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from numba import config
 
+from minidl.kernels import columns
 from minidl.kernels import launch as launching
 from minidl.kernels import layer_norm as layers
-from minidl.kernels import moments as statistics_
+from minidl.kernels import moments as moments_
 from minidl.kernels import normalization as kernels
+from minidl.kernels import statistics as statistics_
 from minidl.kernels.lanes import CACHE_LINE, LANES
 from minidl.kernels.launch import launch
 from minidl.kernels.vectors import REGISTER
@@ -32,13 +34,13 @@ def normal(*shape, dtype=np.float64, seed=0, mean=0.0):
 
 
 def test_how_a_matrix_is_walked():
-    # columns of a wide row, wide rows of a block and of a part, parts, blocks, and the shapes of what is kept
-    assert statistics_.walk_of(50_176, 16) == (64, 64, 512, 25, 196, (25, 2, 64), (6, 64))
-    assert statistics_.walk_of(128, 1000) == (1000, 16, 32, 4, 8, (4, 2, 1024), (6, 1024))
-    assert statistics_.walk_of(60, 100) == (100, 40, 320, 1, 2, (1, 2, 128), (6, 128))
-    assert statistics_.walk_of(10**6, 3) == (96, 42, 504, 63, 745, (63, 2, 96), (6, 96))
-    assert statistics_.walk_of(0, 3) == (96, 42, 336, 1, 0, (1, 2, 96), (6, 96))
-    assert statistics_.walk_of(4, 0).parts == 1
+    # columns of a wide row, wide rows of a block and of a part, parts, blocks, the shapes of what is kept, groups
+    assert moments_.walk_of(50_176, 16) == (64, 64, 512, 25, 196, (25, 2, 64), (6, 64), 0)
+    assert moments_.walk_of(128, 1000) == (1000, 16, 32, 4, 8, (4, 2, 1024), (6, 1024), 32)
+    assert moments_.walk_of(60, 100) == (100, 40, 320, 1, 2, (1, 2, 128), (6, 128), 4)
+    assert moments_.walk_of(10**6, 3) == (96, 42, 504, 63, 745, (63, 2, 96), (6, 96), 0)
+    assert moments_.walk_of(0, 3) == (96, 42, 336, 1, 0, (1, 2, 96), (6, 96), 1)
+    assert moments_.walk_of(4, 0).parts == 1
 
 
 def walk(rows, channels, step=2, part=4):
@@ -46,13 +48,13 @@ def walk(rows, channels, step=2, part=4):
     width = 6 if channels == 3 else channels  # of 3 channels 2 rows side by side
     wide, padded = rows * channels // width, -(-width // LANES) * LANES
     parts, blocks = max(1, -(-wide // part)), -(-rows * channels // (step * width))
-    return statistics_.Walk(width, step, part, parts, blocks, (parts, 2, padded), (6, padded))
+    return moments_.Walk(width, step, part, parts, blocks, (parts, 2, padded), (6, padded), -(-channels // LANES))
 
 
 def moments(x, of):
     """Each part's moments, by the kernel."""
     out = np.empty(of.sums)
-    launch(statistics_.batch_moments, of.parts, x.reshape(-1), out, x.shape[1], of.width, of.step, of.part)
+    launch(moments_.batch_moments, of.parts, x.reshape(-1), out, x.shape[1], of.width, of.step, of.part)
     return out
 
 
@@ -61,7 +63,7 @@ def statistics(x, of, weight, bias, momentum=0.25, eps=1e-3):
     running, saved = np.full((2, x.shape[1]), 2, x.dtype), np.empty((2, x.shape[1]))
     affine = np.zeros(of.maps, x.dtype)
     rows_of_part = of.part * of.width // x.shape[1]
-    arguments = (weight, bias, *running, saved, affine, len(x), rows_of_part, of.width, momentum, eps)
+    arguments = (weight, bias, *running, np.array([4]), saved, affine, len(x), rows_of_part, of.width, momentum, eps)
     launch(statistics_.batch_statistics, x.shape[1], moments(x, of), *arguments)
     return running, saved, affine
 
@@ -119,7 +121,7 @@ def backward(x, dy, weight, saved, affine, of, rectified=0, training=1, streamed
     arguments = (*memory, affine, sums, x.shape[1], of.width, of.step, of.part, rectified)
     launch(kernels.batch_gradient_sums, of.parts, *arguments)
     arguments = (sums, weight, saved, dweight, dbias, affine, len(x), of.width, training)
-    launch(kernels.batch_gradients, x.shape[1], *arguments)
+    launch(statistics_.batch_gradients, x.shape[1], *arguments)
     arguments = (*memory, affine, dx.reshape(-1), of.width, of.step, rectified, training, streamed)
     launch(kernels.batch_input_gradient, of.blocks, *arguments)
     return dx, dweight, dbias
@@ -145,6 +147,37 @@ def test_batch_norm(shape, rectified, dtype, cut):
     np.testing.assert_allclose(dweight, (g * z).sum(axis=0), **close)
     expected = weight * inverse * (g - g.mean(axis=0) - z * (g * z).mean(axis=0))
     np.testing.assert_allclose(dx, expected, **close)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rectified", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 1), (37, 3), (9, 70), (11, 64)])
+def test_groups_of_columns_give_what_the_steps_one_by_one_give(shape, rectified, dtype, cut):
+    x, (weight, bias), dy = (normal(*s, dtype=dtype, seed=i) for i, s in enumerate((shape, (2, shape[1]), shape)))
+    of = moments_.walk_of(*shape)._replace(width=shape[1], step=len(x), part=len(x), parts=1, blocks=1)
+    running, saved, affine, y = forward(x, weight, bias, of, rectified)
+    expected = backward(x, dy, weight, saved.copy(), affine.copy(), of, rectified)
+    kept = np.empty(of.sums), np.empty_like(saved), np.zeros(of.maps, dtype)
+    moved, out = np.full((2, shape[1]), 2, dtype), np.empty_like(x)
+    arguments = (
+        x.reshape(-1),
+        weight,
+        bias,
+        *moved,
+        np.array([4]),
+        *kept,
+        out.reshape(-1),
+        of.step,
+        rectified,
+        -1,
+        1e-3,
+    )
+    launch(columns.normalize_groups, of.groups, *arguments)  # a negative momentum: of 4 batches the share is 1/4
+    assert all(np.array_equal(a, b) for a, b in zip((out, kept[1], moved), (y, saved, running), strict=True))
+    got = np.empty_like(x), *np.empty((2, shape[1]), dtype)
+    arguments = (x.reshape(-1), dy.reshape(-1), weight, *kept[1:], kept[0], *got[1:], got[0].reshape(-1), of.step)
+    launch(columns.differentiate_groups, of.groups, *arguments, rectified, 1)
+    assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -32,6 +32,13 @@ def evaluated(x, *parameters, statistics, **options):
     return ops.batch_norm(x, *parameters, running_mean=mean, running_var=variance, training=False, **options)
 
 
+def counted(x, *parameters):
+    """Batch normalization in training, with running statistics that are the mean over all batches."""
+    channels, count = x.shape[1], np.array(3)
+    running = {"running_mean": np.zeros(channels, x.dtype), "running_var": np.ones(channels, x.dtype)}
+    return ops.batch_norm(x, *parameters, **running, num_batches_tracked=count, momentum=None)
+
+
 def statistics_of(channels):
     rng = np.random.default_rng(channels)
     return rng.standard_normal(channels), rng.uniform(0.5, 2, channels)
@@ -60,6 +67,7 @@ for shape in TRAINED[:6]:
     channels = shape[1:2]
     CASES.append(Case("batch_norm", (shape, channels, channels), batch_norm, {"activation": "relu"}))
 CASES += [
+    Case("batch_norm", ((9, 4), (4,), (4,)), batch_norm, call=counted),
     Case("batch_norm", ((9, 4),), batch_norm, {"eps": 0.1}),
     Case("batch_norm", ((9, 4), (4,), None), batch_norm, {"eps": 0}),
     Case("batch_norm", ((2, 3, 4, 5), None, (3,)), batch_norm),

@@ -52,6 +52,13 @@ ERRORS = [
     ("ln more dimensions than x", layer_norm(x, shape=(1, 4, 3)), ValueError, ["(1, 4, 3)", "got shape (4, 3)"]),
     ("bn running tensors", running(tensor(three), tensor(three)), TypeError, ["running_mean", "ndarray", "Tensor"]),
     ("bn momentum None", running(three, three, momentum=None), TypeError, ["batch_norm", "momentum", "None"]),
+    (
+        "bn count dtype",
+        running(three, three, num_batches_tracked=three[:1]),
+        TypeError,
+        ["num_batches_tracked", "float"],
+    ),
+    ("bn counts", running(three, three, num_batches_tracked=np.zeros(3, int)), ValueError, ["one writable", "(3,)"]),
     ("ln shape text", layer_norm(x, shape="3"), TypeError, ["layer_norm", "whole numbers", "'3'"]),
     ("ln no dimensions", layer_norm(x, shape=()), ValueError, ["layer_norm", "at least one size", "()"]),
     ("ln size zero", layer_norm(x[:, :0], shape=0), ValueError, ["layer_norm", "sizes of at least 1", "0"]),

@@ -120,6 +120,20 @@ def test_the_cumulative_mean_by_a_momentum_for_each_call():
     np.testing.assert_allclose(variance, np.mean([b.var(axis=0, ddof=1) for b in batches], axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(6, 2), (600, 2)])
+def test_the_cumulative_mean_by_counting_batches(shape):
+    mean, variance, count = np.zeros(2), np.ones(2), np.array(0)
+    batches = [normal(*shape, seed=s) for s in range(4)]
+    for batch in batches:
+        ops.batch_norm(batch, running_mean=mean, running_var=variance, num_batches_tracked=count, momentum=None)
+    assert count == 4
+    np.testing.assert_allclose(mean, np.mean([b.mean(axis=0) for b in batches], axis=0), rtol=1e-12)
+    np.testing.assert_allclose(variance, np.mean([b.var(axis=0, ddof=1) for b in batches], axis=0), rtol=1e-12)
+    arguments = {"running_mean": mean, "running_var": variance, "num_batches_tracked": count}
+    ops.batch_norm(batches[0], training=False, **arguments)
+    assert count == 4
+
+
 def test_evaluation_has_a_gradient():
     # DeZero's failed: with fixed statistics dx = dy * weight / sqrt(var + eps), without the terms of training
     x, weight, bias = leaves((6, 3))

@@ -1,0 +1,88 @@
+"""Layer normalization."""
+
+import math
+
+import numpy as np
+
+from ..autograd import Pullback, op
+from ..checks import check_number, check_sizes
+from ..kernels import layer_norm as kernels
+from ..kernels.launch import launch
+from ..kernels.layout import dense
+from .checks import check_float
+from .constants import ones, zeros
+
+Rule = tuple[np.ndarray, Pullback | None]
+
+
+@op
+def layer_norm(
+    x: np.ndarray,
+    weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    *,
+    normalized_shape: int | tuple[int, ...],
+    eps: float = 1e-5,
+    needs: list[bool],
+) -> Rule:
+    """y = (x - mean) / sqrt(var + eps) * weight + bias for each example, over the last dimensions.
+
+    Shape: x (..., *normalized_shape), weight and bias normalized_shape, to the shape of x.
+    Raises: ValueError: the shapes do not fit. TypeError: the dtypes differ.
+    Source: Ba, Kiros & Hinton, "Layer normalization" (2016), section 3.
+    """
+    extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
+    shape, dtype, size = x.shape, x.dtype, math.prod(extents)
+    count, row = x.size // size, x.ravel()  # an example's elements in the order of its shape, images too
+    scale = ones(size, dtype) if weight is None else weight.ravel()
+    shift = zeros(size, dtype) if bias is None else bias.ravel()
+    y, moments = np.empty(x.size, dtype), np.empty((2, count))
+    launch(kernels.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
+
+    def pullback(dy: np.ndarray) -> tuple:
+        step = kernels.rows_of_part(count)
+        blocks, dx = max(1, -(-count // step)), np.empty(row.size, dtype)
+        partial, dweight, dbias = (
+            np.empty((blocks, 2 * size), dtype),
+            np.empty(extents, dtype),
+            np.empty(extents, dtype),
+        )
+        arguments = (row, scale, dy.ravel(), moments, dx, partial, step)
+        launch(kernels.layer_norm_backward, blocks, *arguments, work=4 * row.size)
+        launch(kernels.merge_parts, size, partial, dweight.ravel(), dbias.ravel(), work=2 * partial.size)
+        return _in_order(dx, shape) if needs[0] else None, dweight, dbias
+
+    return _in_order(y, shape), pullback
+
+
+def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return row.reshape(shape) if len(shape) < 4 else dense(row.reshape(shape))
+
+
+def _check_layer_norm(
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    normalized_shape: int | tuple[int, ...],
+    eps: float,
+) -> tuple[int, ...]:
+    """The extents to normalize over."""
+    check_float("layer_norm", x=x, weight=weight, bias=bias)
+    if type(eps) is not float or not 0 <= eps < math.inf:
+        check_number("layer_norm", "eps", eps, 0)
+    extents = _check_extents(normalized_shape)
+    if x.shape[-len(extents) :] != extents:
+        raise ValueError(f"layer_norm: expected x to end in normalized_shape {extents}, got shape {x.shape}")
+    for key, array in (("weight", weight), ("bias", bias)):
+        if array is not None and array.shape != extents:
+            raise ValueError(f"layer_norm: expected {key} of shape {extents}, got {array.shape}")
+    return extents
+
+
+def _check_extents(given: int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
+    if type(given) is tuple and len(given) == 1 and type(given[0]) is int and given[0] > 0:
+        return given
+    extents = check_sizes("layer_norm", given if isinstance(given, tuple | list) else (given,), 1)
+    if not extents:
+        raise ValueError("layer_norm: expected normalized_shape of at least one size, got ()")
+    return extents
