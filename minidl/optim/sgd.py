@@ -15,7 +15,7 @@ from ..tensor import Tensor
 from .groups import ParamGroup
 from .optimizer import Optimizer
 
-Row = tuple[np.ndarray, np.ndarray | None, np.ndarray, tuple[int, ...], np.dtype]
+Row = tuple[int, np.ndarray, np.ndarray | None, np.ndarray, tuple[int, ...], np.dtype]
 
 
 class SGD(Optimizer):
@@ -78,7 +78,7 @@ class SGD(Optimizer):
         if self._known[0] != structure():
             self._rows.clear()
             self._known[0] = structure()
-        rows = self._rows
+        row_of, sgd, sgd_momentum = self._rows.get, update.sgd, update.sgd_momentum
         for group in self.param_groups:
             if group.form is None:
                 self.check_options(group)
@@ -86,13 +86,13 @@ class SGD(Optimizer):
                 gradient = parameter.grad
                 if gradient is None:
                     continue
-                weight, velocity, settings, shape, dtype = rows.get(parameter) or self._row_of(parameter, group)
-                if not _fits(gradient, shape, dtype):
-                    _refuse("gradient", parameter, gradient)
+                size, weight, velocity, settings, shape, dtype = row_of(parameter) or self._row_of(parameter, group)
+                if type(gradient) is not np.ndarray or gradient.shape != shape or gradient.dtype is not dtype:
+                    _check("gradient", parameter, gradient)
                 if velocity is None:
-                    launch(update.sgd, weight.size, weight, flat(gradient), settings)
+                    launch(sgd, size, weight, flat(gradient), settings)
                 else:
-                    launch(update.sgd_momentum, weight.size, weight, flat(gradient), velocity, settings)
+                    launch(sgd_momentum, size, weight, flat(gradient), velocity, settings)
                 note_change(parameter)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class SGD(Optimizer):
             settings = settings.copy()
             settings[3] = 1  # the velocity starts as the gradient, whatever the dampening
         velocity = flat(self._velocity_of(parameter)) if group["momentum"] else None
-        row = flat(weight), velocity, settings, weight.shape, weight.dtype
+        row = weight.size, flat(weight), velocity, settings, weight.shape, weight.dtype
         if not first:
             self._rows[parameter] = row
         return row
@@ -118,8 +118,7 @@ class SGD(Optimizer):
     def _velocity_of(self, parameter: Tensor) -> np.ndarray:
         """The velocity, in the memory order of the parameter."""
         velocity = self.state[parameter]["momentum_buffer"]
-        if not _fits(velocity, parameter.shape, parameter.dtype):
-            _refuse("momentum_buffer", parameter, velocity)
+        _check("momentum_buffer", parameter, velocity)
         ordered = dense(velocity)
         if ordered is not velocity:
             self.state[parameter]["momentum_buffer"] = ordered
@@ -129,11 +128,10 @@ class SGD(Optimizer):
         return super().__repr__() + "\nmomentum is PyTorch's: v = momentum * v + g, w = w - lr * v"
 
 
-def _fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype
-
-
-def _refuse(name: str, parameter: Tensor, array: Any) -> None:
+def _check(name: str, parameter: Tensor, array: Any) -> None:
+    """Refuse an array that has not its parameter's shape and dtype."""
+    if isinstance(array, np.ndarray) and array.shape == parameter.shape and array.dtype == parameter.dtype:
+        return
     got = f"{array.shape} and {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
     raise ValueError(
         f"SGD.step: expected a {name} of shape {parameter.shape} and dtype {parameter.dtype}, got {got}; make the "
