@@ -22,7 +22,8 @@ from .kernels import recording
 from .kernels.launch import launch
 from .kernels.layout import copied, dense, empty_like, flat
 from .kernels.pointwise import add
-from .tensor import Tensor, wrap
+from .kernels.sums import sum_over
+from .tensor import FLOATS, Tensor, wrap
 
 Pullback = Callable[[np.ndarray], Any]
 OPS: dict[str, Callable[..., Tensor]] = {}  # every op by its name
@@ -273,8 +274,9 @@ def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     extra = gradient.ndim - len(shape)
     stretched = [d for d, extent in enumerate(shape) if extent == 1 and gradient.shape[d + extra] != 1]
     axes = (*range(extra), *(d + extra for d in stretched))
-    summed = gradient.sum(axis=axes, keepdims=True) if axes else gradient
-    return summed.reshape(shape) if summed.size == np.prod(shape, dtype=int) else summed
+    if axes and gradient.dtype in FLOATS:
+        gradient = sum_over(gradient, axes)
+    return gradient.reshape(shape) if gradient.size == np.prod(shape, dtype=int) else gradient
 
 
 def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:

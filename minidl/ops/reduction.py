@@ -7,6 +7,10 @@ import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import check_whole
+from ..kernels import elementwise, sums
+from ..kernels.elementwise import map_one, map_two
+from ..kernels.launch import Kernel
+from ..kernels.sums import extreme_gradient, extreme_over, sum_over
 from .checks import check_dim, check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -34,22 +38,21 @@ def _count(name: str, x: np.ndarray, axes: tuple[int, ...]) -> int:
     return count
 
 
-def _reduce(function: Any, x: np.ndarray, axes: tuple[int, ...], keepdim: bool) -> np.ndarray:
-    return np.asarray(function(x, axis=axes, keepdims=keepdim), x.dtype)
+def _without(y: np.ndarray, axes: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    """A result in which the reduced dimensions, of extent 1, stay or go."""
+    return y if keepdim else y.reshape([extent for d, extent in enumerate(y.shape) if d not in axes])
 
 
 @op
-@np.errstate(all="ignore")
 def sum(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     """The sum over `dim` (all dimensions for `None`)."""
     check_float("sum", x=x)
     axes = _axes("sum", x, dim)
     shape, kept = x.shape, _kept(x.shape, axes)
-    return _reduce(np.sum, x, axes, keepdim), lambda dy: np.broadcast_to(dy.reshape(kept), shape)
+    return _without(sum_over(x, axes), axes, keepdim), lambda dy: np.broadcast_to(dy.reshape(kept), shape)
 
 
 @op
-@np.errstate(all="ignore")
 def mean(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     """The mean over `dim` (all dimensions for `None`).
 
@@ -58,12 +61,15 @@ def mean(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     """
     check_float("mean", x=x)
     axes = _axes("mean", x, dim)
-    shape, kept, count = x.shape, _kept(x.shape, axes), x.dtype.type(_count("mean", x, axes))
-    return _reduce(np.mean, x, axes, keepdim), lambda dy: np.broadcast_to(dy.reshape(kept) / count, shape)
+    shape, kept, count = x.shape, _kept(x.shape, axes), float(_count("mean", x, axes))
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(map_one(elementwise.over, dy, count).reshape(kept), shape)
+
+    return _without(sum_over(x, axes, count), axes, keepdim), pullback
 
 
 @op
-@np.errstate(all="ignore")
 def var(x: np.ndarray, *, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Rule:
     """The variance over `dim`, of squared deviations summed and divided by (count - correction), as in PyTorch.
 
@@ -72,13 +78,17 @@ def var(x: np.ndarray, *, dim: Dims = None, correction: int = 1, keepdim: bool =
     """
     check_float("var", x=x)
     axes = _axes("var", x, dim)
-    count = _count("var", x, axes) - check_whole("var", "correction", correction, 0)
+    total = _count("var", x, axes)
+    count = total - check_whole("var", "correction", correction, 0)
     if count <= 0:
         raise ValueError(f"var: expected more than {correction} elements, got shape {x.shape} over dim {axes}")
-    deviation = x - x.mean(axis=axes, keepdims=True)
-    kept, divisor = _kept(x.shape, axes), x.dtype.type(count)
-    y = _reduce(np.sum, deviation * deviation, axes, keepdim) / divisor
-    return y, lambda dy: dy.reshape(kept) * (deviation + deviation) / divisor
+    deviation = map_two(elementwise.subtract, x, sum_over(x, axes, float(total)))
+    squares, kept = map_two(elementwise.multiply, deviation, deviation), _kept(x.shape, axes)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        return map_two(elementwise.multiply, deviation, map_one(elementwise.over, dy, count / 2).reshape(kept))
+
+    return _without(sum_over(squares, axes, float(count)), axes, keepdim), pullback
 
 
 def std(x: Any, *, dim: Dims = None, correction: int = 1, keepdim: bool = False):
@@ -93,7 +103,7 @@ def max(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     Raises:
         ValueError: there is nothing to compare.
     """
-    return _extreme("max", np.max, x, dim, keepdim)
+    return _extreme("max", sums.largest, x, dim, keepdim)
 
 
 @op
@@ -103,21 +113,15 @@ def min(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     Raises:
         ValueError: there is nothing to compare.
     """
-    return _extreme("min", np.min, x, dim, keepdim)
+    return _extreme("min", sums.smallest, x, dim, keepdim)
 
 
-def _extreme(name: str, function: Any, x: np.ndarray, dim: Dims, keepdim: bool) -> Rule:
+def _extreme(name: str, kernel: Kernel, x: np.ndarray, dim: Dims, keepdim: bool) -> Rule:
     check_float(name, x=x)
     axes = _axes(name, x, dim)
     _count(name, x, axes)
-    kept = _kept(x.shape, axes)
-    y = _reduce(function, x, axes, keepdim)
-
-    def pullback(dy: np.ndarray) -> np.ndarray:
-        winners = (x == y.reshape(kept)).astype(x.dtype)
-        return dy.reshape(kept) * winners / winners.sum(axis=axes, keepdims=True)
-
-    return y, pullback
+    y = extreme_over(kernel, x, axes)
+    return _without(y, axes, keepdim), lambda dy: extreme_gradient(x, y, dy.reshape(y.shape), axes)
 
 
 @op

@@ -1,0 +1,204 @@
+"""Arithmetic element by element, of arrays that broadcast to each other.
+
+A pair of arrays is read by a table, as in `copying.py`: an axis along which one is stretched has stride 0 there. Along
+the last axis each has stride 1, or is one number.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from .copying import merged, places, table
+from .exponential import exp as exp_of
+from .launch import Kernel, Out, kernel, launch
+from .layout import dense, empty, empty_like, flat
+
+njit: Any = numba.njit(error_model="numpy")  # a quotient by zero is an answer
+
+
+def _of_one(name: str, function: Callable, says: str) -> Kernel:
+    apply = njit(function)
+
+    def run(x, y: Out, low, high):
+        x, y = x[low:high], y[low:high]
+        for i in range(len(y)):
+            y[i] = apply(x[i])
+
+    run.__name__, run.__doc__ = name, says
+    return kernel(run)
+
+
+def _of_two(name: str, function: Callable, says: str) -> Kernel:
+    """z = function(x, y), where x and y broadcast."""
+    apply = njit(function)
+
+    def run(x, y, z: Out, table, low, high):
+        last = table.shape[1] - 1
+        length, x_step, y_step = table[0, last], table[1, last], table[2, last]
+        while low < high:
+            row = low // length
+            column = low - row * length
+            count = min(length - column, high - low)
+            x_at, y_at = places(table, last - 1, row)
+            x_at, y_at, target = x_at + column * x_step, y_at + column * y_step, z[low : low + count]
+            if x_step == 1 and y_step == 1:
+                left, right = x[x_at : x_at + count], y[y_at : y_at + count]
+                for i in range(len(target)):
+                    target[i] = apply(left[i], right[i])
+            elif x_step == 1:
+                left, number = x[x_at : x_at + count], y[y_at]
+                for i in range(len(target)):
+                    target[i] = apply(left[i], number)
+            else:
+                number, right = x[x_at], y[y_at : y_at + count]
+                for i in range(len(target)):
+                    target[i] = apply(number, right[i])
+            low += count
+
+    run.__name__, run.__doc__ = name, says
+    return kernel(run)
+
+
+def _gradient_of_two(name: str, function: Callable, says: str) -> Kernel:
+    """dx = function(dz, x, y), where x and y broadcast to the shape of dz and dx."""
+    apply = njit(function)
+
+    def run(x, y, dz, dx: Out, table, low, high):
+        last = table.shape[1] - 1
+        length, x_step, y_step = table[0, last], table[1, last], table[2, last]
+        while low < high:
+            row = low // length
+            column = low - row * length
+            count = min(length - column, high - low)
+            x_at, y_at = places(table, last - 1, row)
+            x_at, y_at = x_at + column * x_step, y_at + column * y_step
+            upstream, target = dz[low : low + count], dx[low : low + count]
+            if x_step == 1 and y_step == 1:
+                left, right = x[x_at : x_at + count], y[y_at : y_at + count]
+                for i in range(len(target)):
+                    target[i] = apply(upstream[i], left[i], right[i])
+            elif x_step == 1:
+                left, number = x[x_at : x_at + count], y[y_at]
+                for i in range(len(target)):
+                    target[i] = apply(upstream[i], left[i], number)
+            else:
+                number, right = x[x_at], y[y_at : y_at + count]
+                for i in range(len(target)):
+                    target[i] = apply(upstream[i], number, right[i])
+            low += count
+
+    run.__name__, run.__doc__ = name, says
+    return kernel(run)
+
+
+@njit
+def _power(x, y):
+    if y == 2 or y == 1:
+        return np.float64(x) * (np.float64(x) if y == 2 else 1.0)
+    return np.float64(x) ** np.float64(y)
+
+
+@njit
+def _share(x, y):
+    """1 where x > y, half where they are equal, else 0."""
+    return 0.5 if x == y else (1.0 if x > y else 0.0)
+
+
+def _power_backward(dz, x, y):
+    # where y is 0 the power is constant, and 0 * 0 ** -1 would be NaN
+    return dz * (0.0 if y == 0 else y * _power(x, y - 1))
+
+
+def _power_exponent_backward(dz, z, x):
+    return dz * z * np.log(x if x > 0 else 1.0)
+
+
+def _sign_times(dy, x):
+    return dy if x > 0 else (-dy if x < 0 else x * dy)
+
+
+add = _of_two("add", lambda x, y: x + y, "z = x + y")
+subtract = _of_two("subtract", lambda x, y: x - y, "z = x - y")
+multiply = _of_two("multiply", lambda x, y: x * y, "z = x * y")
+divide = _of_two("divide", lambda x, y: x / y, "z = x / y")
+power = _of_two("power", lambda x, y: _power(x, y), "z = x ** y")
+maximum = _of_two("maximum", lambda x, y: x if (x > y) | (x != x) else y, "z = max(x, y), NaN if either is")
+minimum = _of_two("minimum", lambda x, y: x if (x < y) | (x != x) else y, "z = min(x, y), NaN if either is")
+absolute_backward = _of_two("absolute_backward", _sign_times, "dx = dy * sign(x)")
+sqrt_backward = _of_two("sqrt_backward", lambda dy, y: dy / (y + y), "dx = dy / 2y")
+
+divide_backward = _gradient_of_two("divide_backward", lambda dz, x, y: -dz * x / (y * y), "dy = -dz x / y^2")
+power_backward = _gradient_of_two("power_backward", _power_backward, "dx = dz y x^(y - 1)")
+power_exponent_backward = _gradient_of_two("power_exponent_backward", _power_exponent_backward, "dy = dz z log x")
+to_larger = _gradient_of_two("to_larger", lambda dz, x, y: dz * _share(x, y), "dx = dz where x > y, half if equal")
+to_other = _gradient_of_two("to_other", lambda dz, x, y: dz * (1.0 - _share(x, y)), "dy = dz - what x gets")
+
+negative = _of_one("negative", lambda x: -x, "y = -x")
+absolute = _of_one("absolute", lambda x: abs(x), "y = |x|")
+exp = _of_one("exp", lambda x: exp_of(x), "y = e^x")
+log = _of_one("log", lambda x: np.log(np.float64(x)), "y = log x")
+sqrt = _of_one("sqrt", lambda x: np.sqrt(x), "y = the square root of x")
+
+
+@kernel
+def convert(x, y: Out, low, high):
+    """y = x, in its dtype."""
+    x, y = x[low:high], y[low:high]
+    for i in range(len(y)):
+        y[i] = x[i]
+
+
+@kernel
+def over(x, y: Out, divisor: float, low, high):
+    """y = x / divisor."""
+    x, y = x[low:high], y[low:high]
+    divisor = x.dtype.type(divisor)
+    for i in range(len(y)):
+        y[i] = x[i] / divisor
+
+
+@kernel
+def choose(condition, x, y, z: Out, x_step: int, y_step: int, low, high):
+    """z = x where the condition holds, else y; either may be one number, with a step of 0."""
+    for i in range(low, high):
+        z[i] = x[i * x_step] if condition[i] else y[i * y_step]
+
+
+def map_one(kernel: Kernel, x: np.ndarray, *options: float) -> np.ndarray:
+    """What a kernel of one array makes of each element."""
+    x = dense(x)
+    y = empty_like(x)
+    launch(kernel, y.size, flat(x), flat(y), *options)
+    return y
+
+
+def map_two(kernel: Kernel, x: np.ndarray, y: np.ndarray, *upstream: np.ndarray) -> np.ndarray:
+    """What a kernel makes of each element of two arrays that broadcast, and of one of their broadcast shape."""
+    shape, arguments = _plan(x.shape, y.shape)
+    z = empty(shape, x.dtype)
+    ndim = len(shape)
+    memory = _memory(x, ndim), _memory(y, ndim), *(flat(dz) for dz in upstream)
+    launch(kernel, z.size, *memory, flat(z), arguments)
+    return z
+
+
+def _memory(x: np.ndarray, ndim: int) -> np.ndarray:
+    """The elements in the canonical order of arrays of `ndim` dimensions."""
+    return flat(x.reshape((1,) * (ndim - x.ndim) + x.shape) if 4 <= ndim != x.ndim else x)
+
+
+@lru_cache(4096)
+def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int, ...], np.ndarray]:
+    """The shape that two arrays in canonical order broadcast to, and the table of their places."""
+    shape = np.broadcast_shapes(x_shape, y_shape)
+    order = (0, 2, 3, 1) if len(shape) == 4 else range(len(shape))
+    axes, x_step, y_step = [], 1, 1
+    for d in reversed(order):
+        n, in_x, in_y = (((1,) * (len(shape) - len(s)) + s)[d] for s in (shape, x_shape, y_shape))
+        if n > 1:
+            axes.append((n, x_step * (in_x > 1), y_step * (in_y > 1)))
+        x_step, y_step = x_step * in_x, y_step * in_y
+    return shape, table(merged(axes[::-1]))
