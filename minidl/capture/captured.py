@@ -114,6 +114,11 @@ class Captured:
             del self._replays[key][MOST_ALIKE:]
         return result
 
+    @property
+    def bytes(self) -> int:
+        """Memory that all its programs hold for themselves."""
+        return sum(replay.bytes for several in self._replays.values() for replay in several)
+
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
         replays = [replay for several in self._replays.values() for replay in several]

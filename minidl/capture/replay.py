@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import mutation
-from ..kernels.program import Program
+from ..kernels.program import Program, size_text
 from ..kernels.recording import Recording, owner_of
 from ..tensor import Tensor
 from .guards import Snapshot
@@ -107,8 +107,15 @@ class Replay:
             "kernels works on arrays there, such as NumPy in an op between two launches; write it as a kernel"
         )
 
+    @property
+    def bytes(self) -> int:
+        """Memory of its own: the arena, inputs, gradients and results."""
+        own = {id(owner): owner for owner in map(owner_of, (*self.inputs, *self._ends))}
+        return self.program.arena_bytes + sum(owner.nbytes for owner in own.values())
+
     def __repr__(self) -> str:
-        return repr(self.program)
+        rest = self.bytes - self.program.arena_bytes
+        return f"{self.program}, {size_text(rest)} of inputs, gradients and results"
 
 
 def ends_of(recording: Recording, result: Any) -> list[np.ndarray]:

@@ -117,8 +117,8 @@ class Program:
         """Kernels, buffers and bytes."""
         launches = sum(isinstance(row, Row) for row in self.rows)
         return (
-            f"{launches} kernels, {self.temporaries} buffers of {_size(self.temporary_bytes)} in an arena of "
-            f"{_size(self.arena_bytes)}"
+            f"{launches} kernels, {self.temporaries} buffers of {size_text(self.temporary_bytes)} in an arena of "
+            f"{size_text(self.arena_bytes)}"
         )
 
 
@@ -156,14 +156,12 @@ def complain(program: Program | Series, place: int) -> None:
         check.complain(ctypes.c_int64.from_address(int(program.table[place, BLOCK])).value)
 
 
-def _size(count: int) -> str:
-    return (
-        f"{count} bytes"
-        if count < 1 << 10
-        else f"{count / (1 << 10):.1f} KiB"
-        if count < 1 << 20
-        else f"{count / (1 << 20):.1f} MiB"
-    )
+def size_text(count: int) -> str:
+    """Bytes in the unit that suits them."""
+    for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _packed(row: Row | Check, bases: list[int]) -> list[int]:
