@@ -176,6 +176,34 @@ def soft_loss_target_gradient(x, normalizer, weight, dy, divisor, dt: Out, smoot
 
 
 @kernel
+def check_labels(labels, flag: Out, classes: int, ignored: int, low, high):
+    """flag = 0, or what says which label is the first that is neither a class nor `ignored`; the range is one item.
+
+    The lower half of the flag is then its place, counted from 1, the upper half the label, as far as that fits.
+    """
+    largest, flag[0] = np.uint64(0), 0
+    for i in range(len(labels)):
+        largest = max(largest, np.uint64(labels[i]))  # without its sign a negative number is a large one
+    if largest < np.uint64(classes):
+        return
+    for i in range(len(labels)):
+        label = labels[i]
+        if label != ignored and not 0 <= label < classes:
+            flag[0] = (min(max(label, -(1 << 31)), (1 << 31) - 1) << 32) + i + 1
+            return
+
+
+@kernel
+def find_nan(values, flag: Out, low, high):
+    """flag = the place of the first NaN, counted from 1, or 0; the range is one item."""
+    flag[0] = 0
+    for i in range(len(values)):
+        if values[i] != values[i]:
+            flag[0] = i + 1
+            return
+
+
+@kernel
 def nll_forward(x, labels, weight, losses: Out, ignored: int, low, high):
     """losses[0, i] = -w x at the label, losses[1, i] = w; both 0 where it is ignored."""
     for i in range(low, high):

@@ -5,8 +5,9 @@ import numpy as np
 from ..autograd import Pullback, op
 from ..checks import check_number, check_whole
 from ..kernels import softmax as kernels
-from ..kernels.launch import launch
-from ..kernels.layout import dense
+from ..kernels.elementwise import convert
+from ..kernels.launch import launch, refuse_if
+from ..kernels.layout import dense, flat, ordered
 from .checks import check_float
 from .constants import ones
 from .loss import check_reduction, reduced
@@ -152,7 +153,7 @@ def _check_class_weight(name: str, x: np.ndarray, weight: np.ndarray | None, nee
         raise ValueError(f"{name}: expected one weight a class, shape ({classes},) for x {x.shape}, got {weight.shape}")
     if needs[2]:
         raise ValueError(f"{name}: expected class weights without a gradient, got some that require it; use detach()")
-    return np.ascontiguousarray(weight)
+    return ordered(weight)
 
 
 def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
@@ -167,17 +168,36 @@ def _check_labels(name: str, x: np.ndarray, target: np.ndarray, ignore_index: in
         )
     if target.shape != shape:
         raise ValueError(f"{name}: expected labels of shape {shape} for x {x.shape}, got {target.shape}")
-    labels = np.ascontiguousarray(target, np.int64).reshape(-1)
-    if int(labels.view(np.uint64).max()) < classes:  # without its sign a negative number is a large one
-        return labels
-    wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"{name}: expected labels from 0 to {classes - 1} ({classes} classes) or ignore_index {ignore_index}, got "
-            f"{int(target[place])} at {place}"
-        )
+    labels, flag = _whole_numbers(target), np.empty(1, np.int64)
+    launch(kernels.check_labels, 1, labels, flag, classes, ignore_index)
+    refuse_if(flag, lambda found: _refuse_label(name, found, shape, classes, ignore_index))
     return labels
+
+
+def _whole_numbers(target: np.ndarray) -> np.ndarray:
+    """The labels in one row, int64, in the order of their shape."""
+    row = ordered(target).reshape(-1)
+    if row.dtype == np.int64:
+        return row
+    labels = np.empty(row.size, np.int64)
+    launch(convert, row.size, row, labels)
+    return labels
+
+
+def _refuse_label(name: str, found: int, shape: tuple[int, ...], classes: int, ignore_index: int) -> None:
+    label, place = found >> 32, tuple(int(i) for i in np.unravel_index((found & 0xFFFFFFFF) - 1, shape))
+    raise ValueError(
+        f"{name}: expected labels from 0 to {classes - 1} ({classes} classes) or ignore_index {ignore_index}, got "
+        f"{label} at {place}"
+    )
+
+
+def _refuse_nan(name: str, found: int, shape: tuple[int, ...]) -> None:
+    images = len(shape) == 4  # whose memory runs through N, H, W, C
+    order = (shape[0], *shape[2:], shape[1]) if images else shape
+    n, *rest = (int(i) for i in np.unravel_index(found - 1, order))
+    place = (n, rest[-1], *rest[:-1]) if images else (n, *rest)
+    raise ValueError(f"{name}: expected probabilities, got NaN at {place}")
 
 
 def _check_probabilities(name: str, x: np.ndarray, target: np.ndarray, ignore_index: int) -> None:
@@ -189,9 +209,9 @@ def _check_probabilities(name: str, x: np.ndarray, target: np.ndarray, ignore_in
             f"shape {x.shape}, got {target.dtype} of shape {target.shape}{nan}; convert labels with .astype('int64')"
         )
     check_float(name, x=x, target=target)
-    if np.isnan(target).any():
-        place = tuple(int(i) for i in np.argwhere(np.isnan(target))[0])
-        raise ValueError(f"{name}: expected probabilities, got NaN at {place}")
+    flag, shape = np.empty(1, np.int64), target.shape
+    launch(kernels.find_nan, 1, flat(target), flag)
+    refuse_if(flag, lambda found: _refuse_nan(name, found, shape))
     if ignore_index >= 0:
         raise ValueError(
             f"{name}: expected no ignore_index with probabilities, got {ignore_index}; set their rows to 0"

@@ -8,7 +8,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number, check_sizes
 from ..kernels import layer_norm as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense
+from ..kernels.layout import dense, ordered
 from .checks import check_float
 from .constants import ones, zeros
 
@@ -33,9 +33,9 @@ def layer_norm(
     """
     extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
     shape, dtype, size = x.shape, x.dtype, math.prod(extents)
-    count, row = x.size // size, x.ravel()  # an example's elements in the order of its shape, images too
-    scale = ones(size, dtype) if weight is None else weight.ravel()
-    shift = zeros(size, dtype) if bias is None else bias.ravel()
+    count, row = x.size // size, _in_row(x)  # an example's elements in the order of its shape, images too
+    scale = ones(size, dtype) if weight is None else _in_row(weight)
+    shift = zeros(size, dtype) if bias is None else _in_row(bias)
     y, moments = np.empty(x.size, dtype), np.empty((2, count))
     launch(kernels.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
 
@@ -47,12 +47,16 @@ def layer_norm(
             np.empty(extents, dtype),
             np.empty(extents, dtype),
         )
-        arguments = (row, scale, dy.ravel(), moments, dx, partial, step)
+        arguments = (row, scale, _in_row(dy), moments, dx, partial, step)
         launch(kernels.layer_norm_backward, blocks, *arguments, work=4 * row.size)
         launch(kernels.merge_parts, size, partial, dweight.ravel(), dbias.ravel(), work=2 * partial.size)
         return _in_order(dx, shape) if needs[0] else None, dweight, dbias
 
     return _in_order(y, shape), pullback
+
+
+def _in_row(x: np.ndarray) -> np.ndarray:
+    return x.ravel() if x.flags.c_contiguous else ordered(x).reshape(-1)
 
 
 def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -135,9 +135,7 @@ _UNCOUNTED = np.empty(0, np.int64)
 
 def _row(x: np.ndarray) -> np.ndarray:
     """The elements in one row, a place's channels side by side: the memory itself where they lie so, else a copy."""
-    if x.ndim == 2:
-        return x.ravel()
-    return flat(x) if x.ndim == 4 else x.transpose(0, 2, 1).ravel()
+    return flat(x if x.ndim != 3 else x.transpose(0, 2, 1))
 
 
 def _as_given(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

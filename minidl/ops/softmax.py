@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd import Pullback, op
 from ..kernels import softmax as kernels
 from ..kernels.launch import Kernel, launch
-from ..kernels.layout import dense
+from ..kernels.layout import dense, ordered
 from .checks import check_dim, check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -16,9 +16,9 @@ Rule = tuple[np.ndarray, Pullback | None]
 def along_rows(x: np.ndarray, dim: int) -> np.ndarray:
     """A C-ordered matrix whose rows run along `dim`; for images and dim 1 it is their memory as it lies."""
     if x.ndim == 2 and dim == 1:
-        return np.ascontiguousarray(x)
+        return ordered(x)
     moved = np.moveaxis(x, dim, -1) if x.ndim else x.reshape(1)
-    return np.ascontiguousarray(moved).reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
+    return ordered(moved).reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
 
 
 def from_rows(matrix: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:

@@ -10,6 +10,9 @@ nan = np.array([0.0, np.nan, 1.0, 2.0], np.float32)
 shares = np.full((4, 3), 1 / 3, np.float32)
 lost = shares.copy()
 lost[2, 1] = np.nan
+lost_image, pixels = np.ones_like(image), np.zeros((2, 4, 5), np.int32)
+lost_image[1, 2, 0, 3] = np.nan
+pixels[1, 3, 2] = -(1 << 31)
 wanting = tensor(three, requires_grad=True)
 
 
@@ -44,6 +47,9 @@ ERRORS = [
         ["ignore_index -100", "got -1 at (1,)"],
     ),
     ("ce label of a pixel", cross_entropy(image, np.full((2, 4, 5), 7)), ValueError, ["3 classes", "7 at (0, 0, 0)"]),
+    ("ce label of a later pixel", cross_entropy(image, pixels), ValueError, ["got -2147483648 at (1, 3, 2)"]),
+    ("ce one label", cross_entropy(three, np.array(3)), ValueError, ["3 classes", "got 3 at ()"]),
+    ("ce NaN of a pixel", cross_entropy(image, lost_image), ValueError, ["NaN at (1, 2, 0, 3)"]),
     ("ce label shape", cross_entropy(x, labels[:3]), ValueError, ["labels of shape (4,)", "x (4, 3)", "(3,)"]),
     ("ce whole numbers as x's shape", cross_entropy(x, np.ones((4, 3), int)), ValueError, ["shape (4,)", "got (4, 3)"]),
     ("ce NaN labels", cross_entropy(x, nan), ValueError, ["labels of shape (4,)", "float32 of shape (4,), with NaN"]),
