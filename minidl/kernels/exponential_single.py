@@ -1,4 +1,4 @@
-"""tanh and sigmoid of float32 in registers, within 3 units in the last place of the correctly rounded value.
+"""exp, tanh and sigmoid of float32 in registers, within 3 units in the last place of the correctly rounded value.
 
 As in `exponential.py`, x = n ln 2 + r with |r| <= ln(2) / 2, and e^x = 2^n (1 + q). Here q is the polynomial of its
 degree with the smallest error relative to e^r, 3e-9, and n is read from the bits of a sum: 1.5 * 2^23 + x / ln 2 is
@@ -18,7 +18,7 @@ _LN2_LOW = np.float32(0.6931471805599453 - float(_LN2_HIGH))
 _POLYNOMIAL = (0.4999999403953552, 0.1666652113199234, 0.04166826605796814, 0.008368675597012043, 0.0013820689637213945)
 _C0, _C1, _C2, _C3, _C4 = (np.float32(c) for c in _POLYNOMIAL)
 _ONE, _SMALL, _EXPONENT = np.float32(1), np.float32(2.0**-30), np.uint32(23)
-_BIAS, _BIAS_LESS_30 = np.uint32(127 << 23), np.uint32(97 << 23)
+_BIAS, _BIAS_LESS_30, _BIAS_MORE_30 = np.uint32(127 << 23), np.uint32(97 << 23), np.uint32(157 << 23)
 _SIGN, _SIZE = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
 
 
@@ -33,6 +33,15 @@ def _split(x, sign):
     p = fma(p, r, spread(x, sign * _C1, LANES))
     p = fma(p, r, spread(x, _C0, LANES))
     return reinterpret(shifted), fma(r * r, p, spread(x, sign, LANES) * r)
+
+
+@njit(inline="always")
+def single_exp(x):
+    """e^x for x up to 60, by 2^n = 2^-30 * 2^(n + 30), of which only the product with the first can be subnormal."""
+    low = spread(x, np.float32(-104), LANES)
+    n, q = _split(select(less(x, low), low, x), _ONE)  # a NaN passes the comparison
+    scale = reinterpret((n << spread(n, _EXPONENT, LANES)) + spread(n, _BIAS_MORE_30, LANES))
+    return fma(scale, q, scale) * spread(x, _SMALL, LANES)
 
 
 @njit(inline="always")

@@ -5,21 +5,50 @@ Losses are float64, one a row; the gradient of the losses comes as one number fo
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from .exponential import exp
+from .exponential_single import LANES as BLOCK
+from .exponential_single import single_exp
 from .launch import Out, kernel
 from .reduce import dot, largest, total
+from .register_arithmetic import spread
+from .registers import load, store
 
 TOGETHER = 1024  # elements of short rows whose exponentials are one loop: ten classes alone do not fill registers
+
+
+@njit
+def _single_powers(x, top, out):
+    level = spread(x, top, BLOCK)
+    for at in range(0, len(x), BLOCK):
+        store(out, at, len(x) - at, single_exp(load(x, at, len(x) - at, BLOCK) - level))
+
+
+@njit
+def _double_powers(x, top, out):
+    for i in range(len(x)):
+        out[i] = exp(x[i] - top)
+
+
+def _powers(x, top, out):
+    """out = e^(x - top), for no x above top; `out` may be `x` itself."""
+    (_single_powers if x.dtype == np.float32 else _double_powers)(x, top, out)
+
+
+@overload(_powers)
+def _(x, top, out):
+    if x.dtype == types.float32:
+        return lambda x, top, out: _single_powers(x, top, out)
+    return lambda x, top, out: _double_powers(x, top, out)
 
 
 @njit
 def _exponentials(row, out):
     """out = e^(row - top), with `top` the largest entry; answers (top, sum of out)."""
     top = largest(row)
-    for c in range(len(row)):
-        out[c] = exp(row[c] - top)
+    _powers(row, top, out)
     return top, np.float64(total(out))
 
 
@@ -35,8 +64,7 @@ def _exponentials_of_rows(x, out, tops):
             for c in range(len(row)):
                 moved[c] = row[c] - top
         part = out[first:last].reshape((last - first) * x.shape[1])
-        for c in range(len(part)):
-            part[c] = exp(part[c])
+        _powers(part, x.dtype.type(0), part)
 
 
 @kernel
@@ -77,8 +105,9 @@ def log_softmax_backward(y, dy, dx: Out, low, high):
     for i in range(low, high):
         row, g, out = y[i], dy[i], dx[i]
         along = total(g)
+        _powers(row, row.dtype.type(0), out)
         for c in range(len(out)):
-            out[c] = g[c] - row.dtype.type(exp(row[c])) * along
+            out[c] = g[c] - out[c] * along
 
 
 @njit
@@ -108,10 +137,10 @@ def label_loss_forward(x, labels, weight, probability: Out, losses: Out, ignored
             w = np.float64(weight[label])
             loss = (1 - smoothing) * w * (level - (np.float64(row[label]) - top))
             if smoothing > 0:
-                spread = np.float64(0)
+                everywhere = np.float64(0)
                 for c in range(len(row)):
-                    spread += np.float64(weight[c]) * (level - (np.float64(row[c]) - top))
-                loss += smoothing / len(row) * spread
+                    everywhere += np.float64(weight[c]) * (level - (np.float64(row[c]) - top))
+                loss += smoothing / len(row) * everywhere
             losses[0, i], losses[1, i] = loss, w
 
 
@@ -129,9 +158,9 @@ def label_loss_backward(probability, labels, weight, dy, divisor, dx: Out, ignor
             continue
         g = np.float64(dy[i] if len(dy) > 1 else dy[0]) / divisor[0]
         there = (1 - smoothing) * weight[label]
-        slope, spread = row.dtype.type(g * (mass + there)), row.dtype.type(g * everywhere)
+        slope, even = row.dtype.type(g * (mass + there)), row.dtype.type(g * everywhere)
         for c in range(len(out)):
-            out[c] = row[c] * slope - spread * weight[c]
+            out[c] = row[c] * slope - even * weight[c]
         out[label] -= row.dtype.type(g * there)
 
 

@@ -8,7 +8,9 @@ import pytest
 from minidl import Generator
 from minidl.kernels import dropout, loss, pointwise, softmax
 from minidl.kernels import launch as launching
-from minidl.kernels.launch import launch
+from minidl.kernels.exponential_single import LANES, single_exp
+from minidl.kernels.launch import Out, kernel, launch
+from minidl.kernels.registers import load, store
 
 DTYPES = [np.float32, np.float64]
 CLOSE = {np.float32: {"rtol": 2e-5, "atol": 1e-6}, np.float64: {"rtol": 1e-12, "atol": 1e-13}}
@@ -50,6 +52,25 @@ def test_softmax(shape, dtype, cut):
     np.testing.assert_allclose(y, np.log(p), **CLOSE[dtype])
     launch(softmax.log_softmax_backward, len(x), y, dy, dx)
     np.testing.assert_allclose(dx, dy - p * dy.sum(axis=1, keepdims=True), **CLOSE[dtype])
+
+
+@kernel
+def exponentials(x, y: Out, low, high):
+    for b in range(low, high):
+        at, count = LANES * b, len(x) - LANES * b
+        store(y, at, count, single_exp(load(x, at, count, LANES)))
+
+
+def test_the_exponential_of_float32_is_within_three_ulp():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-104, 60, 3000), rng.uniform(-2, 2, 3000), -(10.0 ** rng.uniform(-45, 1, 1000))])
+    x = np.concatenate([x, [0.0, -0.0, -3e38, -np.inf, -103.9, -87.4]]).astype(np.float32)
+    y = np.empty_like(x)
+    launch(exponentials, -(-x.size // LANES), x, y)
+    expected = np.exp(x.astype(np.float64)).astype(np.float32)
+    assert np.max(np.abs(y - expected) / np.spacing(expected)) <= 3
+    launch(exponentials, 1, np.full(3, np.nan, np.float32), y)
+    assert np.isnan(y[:3]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
