@@ -9,7 +9,6 @@ downwards is a topological order, with no recursion. A node is freed as backward
 import functools
 import heapq
 import inspect
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
@@ -23,6 +22,7 @@ from .kernels.launch import launch
 from .kernels.layout import copied, dense, empty_like, flat
 from .kernels.pointwise import add
 from .kernels.sums import sum_over
+from .ownership import is_alone
 from .tensor import FLOATS, Tensor, wrap
 
 Pullback = Callable[[np.ndarray], Any]
@@ -83,6 +83,24 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
     ... def cube(x):
     ...     return x**3, lambda dy: 3 * x**2 * dy
     """
+    apply = OPS[function.__name__.strip("_")] = _on_tensors(function)
+    return apply
+
+
+def chain(first: Callable[..., Tensor], second: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Two ops as one: what `first` answers goes through `second`, an op of one input. The tape holds one record."""
+    inner, outer = first.__wrapped__, second.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+
+    @functools.wraps(inner)
+    def both(*arrays: Any, **options: Any) -> tuple[np.ndarray, Pullback]:
+        y, pull_inner = inner(*arrays, **options)
+        z, pull_outer = outer(y)
+        return z, lambda dz: pull_inner(pull_outer(dz))
+
+    return _on_tensors(both)
+
+
+def _on_tensors(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[..., Tensor]:
     name = function.__name__.strip("_")
     names, optional, asks = _signature(function)
     count = len(names)
@@ -110,7 +128,6 @@ def op(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[
             result._requires_grad = result._used = True
         return result
 
-    OPS[name] = apply
     return apply
 
 
@@ -160,7 +177,7 @@ def _walk_down(root: Node, seed: np.ndarray) -> None:
             tensor: Any = inputs[place]
             source = tensor.node
             if source is None:
-                fresh = tensor.grad is None and _is_alone(parts, place)  # first: an argument would count
+                fresh = tensor.grad is None and is_alone(parts, place)  # first: an argument would count
                 _add_to_leaf(tensor, parts[place], fresh)
             elif source not in gradients:
                 gradients[source] = parts[place]
@@ -228,31 +245,6 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
         else:
             parts[place] = None
     return inputs, parts
-
-
-def _references(parts: list[Any], place: int) -> int:
-    return sys.getrefcount(parts[place])
-
-
-def _references_of_base(parts: list[Any], place: int) -> int:
-    return sys.getrefcount(parts[place].base)
-
-
-_view = [np.empty(2)[:1]]
-_ALONE, _BASE_ALONE = _references(_view, 0), _references_of_base(_view, 0)  # Pythons differ in what they count
-
-
-def _is_alone(parts: list[Any], place: int) -> bool:
-    """Whether nothing but `parts` refers to a gradient, nor anything but it to the memory it lies in: then a leaf may
-    keep it without a copy."""
-    if _references(parts, place) != _ALONE:
-        return False
-    base = parts[place].base
-    if base is None:
-        return True
-    owns = type(base) is np.ndarray and base.base is None
-    del base
-    return owns and _references_of_base(parts, place) == _BASE_ALONE
 
 
 def _fit(name: str, position: int, part: Any, array: np.ndarray) -> np.ndarray:

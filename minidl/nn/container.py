@@ -85,10 +85,10 @@ def _fused(layer: Any, following: Any) -> Callable[..., Any] | None:
     """
     if not isinstance(following, Module):
         return None
-    for module in (layer, following):
-        if module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__:
+    for module in (layer.__dict__, following.__dict__):
+        if module["_forward_hooks"] or module["_forward_pre_hooks"] or "forward" in module:
             return None
-    return type(layer).fused_with(layer, following)
+    return layer.fused_with(following)
 
 
 class _Named:

@@ -1,13 +1,18 @@
 """Linear, and the layers that only rearrange or pass on."""
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import ops
+from ..autograd import chain
 from ..checks import check_whole
 from ..random import as_generator
 from ..tensor import Tensor
 from . import init
+from .activation import ReLU, Sigmoid, Tanh
 from .module import Module
+
+_BOTH = {ReLU: chain(ops.linear, ops.relu), Sigmoid: chain(ops.linear, ops.sigmoid), Tanh: chain(ops.linear, ops.tanh)}
 
 
 class Linear(Module):
@@ -30,6 +35,11 @@ class Linear(Module):
     def forward(self, x: Any) -> Tensor:
         """x W^T + b."""
         return ops.linear(x, self.weight, self.bias)
+
+    def fused_with(self, following: Module) -> Callable[[Any], Tensor] | None:
+        """This layer and an activation as one op, with the same bits."""
+        both = _BOTH.get(type(following)) if type(self) is Linear else None
+        return None if both is None else lambda x: both(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """As PyTorch's."""

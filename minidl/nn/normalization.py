@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..autograd import chain
 from ..checks import check_number, check_whole
 from ..mutation import note_change
 from ..tensor import Tensor, tensor
-from .activation import ReLU
+from .activation import ReLU, Sigmoid, Tanh
 from .module import Module, Parameter
+
+_BOTH = {Sigmoid: chain(ops.batch_norm, ops.sigmoid), Tanh: chain(ops.batch_norm, ops.tanh)}
 
 
 class _BatchNorm(Module):
@@ -50,11 +53,15 @@ class _BatchNorm(Module):
         return self._normalize(x, None)
 
     def fused_with(self, following: Module) -> Callable[[Any], Tensor] | None:
-        """This layer and a ReLU in one pass each way, with the same bits."""
-        plain = type(self) in (BatchNorm1d, BatchNorm2d) and type(following) is ReLU
-        return functools.partial(self._normalize, activation="relu") if plain else None
+        """This layer and a ReLU in one pass each way, or another activation as one op, with the same bits."""
+        if type(self) not in (BatchNorm1d, BatchNorm2d):
+            return None
+        if type(following) is ReLU:
+            return functools.partial(self._normalize, activation="relu")
+        both = _BOTH.get(type(following))
+        return None if both is None else functools.partial(self._normalize, activation=None, op=both)
 
-    def _normalize(self, x: Any, activation: str | None) -> Tensor:
+    def _normalize(self, x: Any, activation: str | None, op: Callable[..., Tensor] = ops.batch_norm) -> Tensor:
         shape = np.shape(x) if not isinstance(x, Tensor) else x.shape
         if len(shape) not in self._dims or shape[1] != self.num_features:
             raise ValueError(
@@ -62,7 +69,7 @@ class _BatchNorm(Module):
             )
         learns = self.training and self.running_mean is not None
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
-        out = ops.batch_norm(
+        out = op(
             x,
             self.weight,
             self.bias,

@@ -74,6 +74,29 @@ def test_batch_norm_and_relu_in_one_pass_have_the_same_bits(shape, training, dty
             np.testing.assert_array_equal(a.view(f"u{a.itemsize}"), b.view(f"u{b.itemsize}"))
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Sigmoid, nn.Tanh])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.Linear(5, 4, rng=0),
+        lambda: nn.Linear(5, 4, bias=False, rng=0),
+        lambda: nn.BatchNorm1d(5),
+        lambda: nn.BatchNorm1d(5, affine=False),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_layer_and_its_activation_in_one_op_have_the_same_bits(layer, activation, training, dtype):
+    x, dy = np.random.default_rng(0).standard_normal((2, 7, 5)).astype(dtype)
+    unknown = type("Unknown", (activation,), {})  # another class, which is not fused
+    layers = [layer().to(dtype) for _ in range(2)]
+    dy = dy[:, : layer().to(dtype)(x).shape[1]]
+    fused = trained([layers[0], activation()], x, dy, training)
+    apart = trained([layers[1], unknown()], x, dy, training)
+    for a, b in zip(fused, apart, strict=True):
+        np.testing.assert_array_equal(a.view(f"u{a.itemsize}"), b.view(f"u{b.itemsize}"))
+
+
 def names_of(y):
     """The ops behind a tensor."""
     found = []
@@ -89,7 +112,8 @@ def test_only_what_nobody_watches_is_fused():
     net = nn.Sequential(norm, relu, nn.Tanh())
     assert names_of(net(x))[:2] == ["tanh", "batch_norm"]
     assert names_of(nn.Sequential(norm, ops.relu)(x))[:2] == ["relu", "batch_norm"]
-    assert names_of(nn.Sequential(norm, nn.Tanh(), relu)(x))[:3] == ["relu", "tanh", "batch_norm"]
+    assert names_of(nn.Sequential(norm, nn.LeakyReLU(), relu)(x))[:3] == ["relu", "leaky_relu", "batch_norm"]
+    assert names_of(nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), norm, nn.Tanh())(x))[:2] == ["batch_norm", "linear"]
     for module in (norm, relu):
         for register in (module.register_forward_hook, module.register_forward_pre_hook):
             handle = register(lambda m, i, *o: seen.append(type(m)))
