@@ -55,6 +55,10 @@ def copy(x, y: Out, table, low, high):
             source, target = x[x_at : x_at + count], y[y_at : y_at + count]
             for i in range(len(target)):
                 target[i] = source[i]
+        elif x_step == 0 and y_step == 1:
+            number, target = x[x_at], y[y_at : y_at + count]
+            for i in range(len(target)):
+                target[i] = number
         else:
             for i in range(count):
                 y[y_at + i * y_step] = x[x_at + i * x_step]

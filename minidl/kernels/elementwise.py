@@ -6,6 +6,7 @@ the last axis each has stride 1, or is one number.
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numba
@@ -14,7 +15,7 @@ import numpy as np
 from .copying import merged, places, table
 from .exponential import exp as exp_of
 from .launch import Kernel, Out, kernel, launch
-from .layout import dense, empty, empty_like, flat
+from .layout import empty, flat, shaped
 
 njit: Any = numba.njit(error_model="numpy")  # a quotient by zero is an answer
 
@@ -161,38 +162,51 @@ def over(x, y: Out, divisor: float, low, high):
 
 
 @kernel
-def choose(condition, x, y, z: Out, x_step: int, y_step: int, low, high):
-    """z = x where the condition holds, else y; either may be one number, with a step of 0."""
-    for i in range(low, high):
-        z[i] = x[i * x_step] if condition[i] else y[i * y_step]
+def choose(condition, x, y, z: Out, low, high):
+    """z = x where the condition holds, else y; either may be one number."""
+    mask, z, i_x, i_y = condition[low:high], z[low:high], low if len(x) > 1 else 0, low if len(y) > 1 else 0
+    left, right, one, other = x[i_x : i_x + len(z)], y[i_y : i_y + len(z)], x[i_x], y[i_y]
+    if len(x) > 1 and len(y) > 1:
+        for i in range(len(z)):
+            a, b = left[i], right[i]
+            z[i] = a if mask[i] else b
+    elif len(x) > 1:
+        for i in range(len(z)):
+            a = left[i]
+            z[i] = a if mask[i] else other
+    else:
+        for i in range(len(z)):
+            b = right[i] if len(y) > 1 else other
+            z[i] = one if mask[i] else b
 
 
 def map_one(kernel: Kernel, x: np.ndarray, *options: float) -> np.ndarray:
     """What a kernel of one array makes of each element."""
-    x = dense(x)
-    y = empty_like(x)
-    launch(kernel, y.size, flat(x), flat(y), *options)
-    return y
+    memory = flat(x)
+    y = empty(memory.shape, x.dtype)
+    launch(kernel, y.size, memory, y, *options)
+    return shaped(y, x.shape)
 
 
 def map_two(kernel: Kernel, x: np.ndarray, y: np.ndarray, *upstream: np.ndarray) -> np.ndarray:
     """What a kernel makes of each element of two arrays that broadcast, and of one of their broadcast shape."""
-    shape, arguments = _plan(x.shape, y.shape)
-    z = empty(shape, x.dtype)
-    ndim = len(shape)
-    memory = _memory(x, ndim), _memory(y, ndim), *(flat(dz) for dz in upstream)
-    launch(kernel, z.size, *memory, flat(z), arguments)
-    return z
+    shape, size, table = _plan(x.shape, y.shape)
+    z = empty(size, x.dtype)
+    if len(shape) < 4:
+        launch(kernel, z.size, flat(x), flat(y), *map(flat, upstream), z, table)
+    else:
+        launch(kernel, z.size, _memory(x, shape), _memory(y, shape), *map(flat, upstream), z, table)
+    return shaped(z, shape)
 
 
-def _memory(x: np.ndarray, ndim: int) -> np.ndarray:
-    """The elements in the canonical order of arrays of `ndim` dimensions."""
-    return flat(x.reshape((1,) * (ndim - x.ndim) + x.shape) if 4 <= ndim != x.ndim else x)
+def _memory(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The elements in the canonical order of arrays of so many dimensions."""
+    return flat(x if x.ndim == len(shape) else x.reshape((1,) * (len(shape) - x.ndim) + x.shape))
 
 
 @lru_cache(4096)
-def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int, ...], np.ndarray]:
-    """The shape that two arrays in canonical order broadcast to, and the table of their places."""
+def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int], np.ndarray]:
+    """The shape that two arrays in canonical order broadcast to, its size, and the table of their places."""
     shape = np.broadcast_shapes(x_shape, y_shape)
     order = (0, 2, 3, 1) if len(shape) == 4 else range(len(shape))
     axes, x_step, y_step = [], 1, 1
@@ -201,4 +215,4 @@ def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int
         if n > 1:
             axes.append((n, x_step * (in_x > 1), y_step * (in_y > 1)))
         x_step, y_step = x_step * in_x, y_step * in_y
-    return shape, table(merged(axes[::-1]))
+    return shape, (prod(shape),), table(merged(axes[::-1]))

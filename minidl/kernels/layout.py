@@ -9,10 +9,11 @@ mix with an array in C order), so ops call `dense` on what comes in, upstream gr
 import ctypes
 import math
 import sys
+from functools import lru_cache
 
 import numpy as np
 
-from .copying import assign, fill
+from .copying import assign, fill, merged
 from .launch import launch
 
 CACHE_LINE = 64  # bytes
@@ -60,10 +61,47 @@ def copied(x: np.ndarray) -> np.ndarray:
     return copy
 
 
+def stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A copy of `x` that is broadcast to `shape`, in canonical order."""
+    copy = empty(shape, x.dtype)
+    assign(copy, x)
+    return copy
+
+
 def flat(x: np.ndarray) -> np.ndarray:
     """An array's elements in canonical order as one row: the memory itself if the array is dense, else a copy."""
-    x = x if x.ndim != 4 else x.transpose(0, 2, 3, 1)
-    return x.ravel() if x.flags.c_contiguous else ordered(x).reshape(-1)  # ravel is the quicker, but copies by NumPy
+    if x.ndim == 4:
+        x = x.transpose(0, 2, 3, 1)
+    if not x.flags.c_contiguous:
+        x = ordered(x)
+    return x if x.ndim == 1 else x.reshape(-1)
+
+
+def shaped(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of this shape whose elements in canonical order a row holds."""
+    if len(shape) != 4:
+        return row if len(shape) == 1 else row.reshape(shape)
+    n, c, h, w = shape
+    return row.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+
+def reshaped(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """x in another shape, its elements in C order of both: a view where there can be one, else of a C-ordered copy."""
+    return (x if x.flags.c_contiguous or _can_be_seen_as(x.shape, x.strides, shape) else ordered(x)).reshape(shape)
+
+
+@lru_cache(1024)
+def _can_be_seen_as(shape: tuple[int, ...], strides: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether each axis of the other shape lies in one stretch of axes without gaps."""
+    stretches = [n for n, _, _ in merged([(n, s, s) for n, s in zip(shape, strides, strict=True) if n > 1])][::-1]
+    left = 1
+    for extent in other:
+        if extent > 1:
+            left = stretches.pop() if left == 1 else left
+            if left % extent:
+                return False
+            left //= extent
+    return True
 
 
 def rows(x: np.ndarray) -> np.ndarray:

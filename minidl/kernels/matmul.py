@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .launch import launch
+from .layout import ordered
 from .product import (
     ADD,
     CHAIN,
@@ -78,8 +79,7 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
     """The operands, or their transposes, in C order."""
     _, shape, turned, lanes, parts, items, work, nothing, tables = plan
-    left = left if left.flags.c_contiguous else np.ascontiguousarray(left)
-    right = right if right.flags.c_contiguous else np.ascontiguousarray(right)
+    left, right = ordered(left), ordered(right)
     if shape is not None:
         copy = np.empty(shape, left.dtype)
         if turned:

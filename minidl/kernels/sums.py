@@ -15,7 +15,7 @@ from numba import njit
 
 from .lanes import LANES, lane_sum, lane_top
 from .launch import Kernel, Out, kernel, launch
-from .layout import dense, empty, flat, ordered
+from .layout import dense, empty, flat, ordered, shaped
 from .reduce import total
 from .register_arithmetic import exceeds, less, select, spread
 from .registers import load
@@ -155,17 +155,9 @@ class Seen(NamedTuple):
     def back(self, cube: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The array in canonical order of which `cube` made this."""
         if self.order is None:
-            return from_memory(cube, shape)
+            return shaped(cube.reshape(-1), shape)
         order = self.order
         return dense(cube.reshape([shape[d] for d in order]).transpose(np.argsort(order)))
-
-
-def from_memory(memory: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The array of this shape whose elements, in canonical order, these are."""
-    if len(shape) != 4:
-        return memory.reshape(shape)
-    n, c, h, w = shape
-    return memory.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
 @lru_cache(4096)

@@ -13,7 +13,7 @@ from ..kernels import elementwise as kernels
 from ..kernels import pointwise
 from ..kernels.elementwise import map_one, map_two
 from ..kernels.launch import Kernel, launch
-from ..kernels.layout import dense, empty, empty_like, flat
+from ..kernels.layout import empty, empty_like, flat, stretched
 from ..tensor import FLOATS
 from .checks import check_broadcast, check_float, check_same_dtype
 
@@ -202,9 +202,9 @@ _ZEROS = {dtype: np.zeros((), dtype) for dtype in FLOATS}
 
 def _chosen(condition: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     z = empty(shape, x.dtype)
-    masks = flat(np.broadcast_to(condition, shape))
-    choices = [a if a.size == 1 else dense(np.broadcast_to(a, shape)) for a in (x, y)]
-    launch(kernels.choose, z.size, masks, *map(flat, choices), flat(z), *(int(a.size > 1) for a in choices))
+    mask = condition if condition.shape == shape else np.broadcast_to(condition, shape)
+    x, y = (a if a.size == 1 or a.shape == shape else stretched(a, shape) for a in (x, y))
+    launch(kernels.choose, z.size, flat(mask), flat(x), flat(y), flat(z))
     return z
 
 

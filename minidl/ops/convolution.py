@@ -10,9 +10,10 @@ from ..checks import Pair, Sizes, check_pair, check_whole
 from ..kernels.convolution import sum_columns
 from ..kernels.copying import fill
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat, images, rows
+from ..kernels.layout import dense, empty, flat, images, ordered, rows, shaped, stretched
 from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows, sum_blocks
 from ..kernels.simd import VECTORS
+from ..kernels.sums import sum_over
 from ..kernels.vectors import REGISTER
 from .correlation import correlating
 from .geometry import Axis, axis, batched, check_images, count_windows, unbatched
@@ -163,25 +164,25 @@ def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) ->
     return (total[0] // 2, total[1] // 2), total
 
 
+def _layout(g: Geometry, sums: int, columns: int, by_column: bool) -> Layout:
+    """How the weight lies for sums over so many channels, into so many; or as it is, if each column sums its own."""
+    if by_column:
+        return Layout(g.outputs, 0, 0, g.width, g.width)
+    sums, panels = sums // g.groups, -(-columns // (g.groups * g.width))
+    panel = g.window[0] * g.window[1] * sums * g.width
+    return Layout(sums * g.width, g.width, panels * panel, panel, g.width)
+
+
 @lru_cache(512)
 def _forward_plan(g: Geometry, by_column: bool = False) -> Plan:
-    axes = tuple(runs(table.taps, 1) for table in g.axes)
-    places, inputs, panels = g.window[0] * g.window[1], g.channels // g.groups, -(-g.outputs // (g.groups * g.width))
-    panel = places * inputs * g.width
-    layout = Layout(inputs * g.width, g.width, panels * panel, panel, g.width)
-    if by_column:
-        layout = Layout(g.outputs, 0, 0, g.width, g.width)
+    axes, layout = (runs(table.taps, 1) for table in g.axes), _layout(g, g.channels, g.outputs, by_column)
     return sliding(axes, g.source, g.target, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
 
 
 @lru_cache(512)
 def _input_plan(g: Geometry, by_column: bool = False) -> Plan:
-    axes = tuple(runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
-    places, outputs, panels = g.window[0] * g.window[1], g.outputs // g.groups, -(-g.channels // (g.groups * g.width))
-    panel = places * outputs * g.width
-    layout = Layout(outputs * g.width, g.width, panels * panel, panel, g.width)
-    if by_column:
-        layout = Layout(g.outputs, 0, 0, g.width, g.width)
+    axes = (runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
+    layout = _layout(g, g.outputs, g.channels, by_column)
     return sliding(axes, g.target, g.source, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
 
 
@@ -264,7 +265,7 @@ def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool
         total = np.empty(size, x.dtype)
         launch(sum_blocks, size, partial, total, work=partial.size)
     if turned:
-        total = np.ascontiguousarray(total.reshape(-1, g.outputs).T)
+        total = ordered(total.reshape(-1, g.outputs).T)
     return total.reshape(g.outputs, *g.window, -1).transpose(0, 3, 1, 2)
 
 
@@ -272,8 +273,9 @@ def _depthwise(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray,
     """Every group is one channel, seen by one output or more: each column is a sum of its own."""
     each = g.outputs // g.groups
     alone = g._replace(channels=g.outputs, groups=1)
-    repeated = x if each == 1 else dense(np.repeat(x, each, 1))
-    kernel = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0)).reshape(-1)
+    n, c, h, w = x.shape
+    repeated = x if each == 1 else shaped(stretched(images(x)[..., None], (n, h, w, c, each)), (n, each * c, h, w))
+    kernel = ordered(weight[:, 0].transpose(1, 2, 0)).reshape(-1)
     y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     _run(alone, _forward_plan(alone, True), flat(repeated), kernel, bias, flat(y), True)
 
@@ -282,7 +284,7 @@ def _depthwise(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray,
         if needs[0]:
             dx = empty(repeated.shape, x.dtype)
             _run(alone, _input_plan(alone, True), flat(dy), kernel, nothing(x.dtype), flat(dx), True)
-            dx = dx if each == 1 else dx.reshape(g.images, g.groups, each, *dx.shape[2:]).sum(2)
+            dx = dx if each == 1 else shaped(sum_over(images(dx).reshape(n, h, w, c, each), (4,)), x.shape)
         return dx, _weight_gradient(alone, repeated, dy, True) if needs[1] else None
 
     return y, pull

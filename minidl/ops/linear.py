@@ -1,12 +1,15 @@
 """Matrix products: `matmul` and the affine map of a Linear layer."""
 
+import math
+
 import numpy as np
 
 from ..autograd import Pullback, op
 from ..kernels.launch import launch
-from ..kernels.layout import dense
+from ..kernels.layout import dense, ordered, reshaped
 from ..kernels.matmul import matmul as product
 from ..kernels.reduce import BLOCK_ROWS, column_sums, merge_columns
+from ..kernels.sums import sum_over
 from .checks import check_broadcast, check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
@@ -71,7 +74,7 @@ def _as_vector(gradient: np.ndarray | None, original: np.ndarray) -> np.ndarray 
     """The gradient of a vector that took part as a matrix, summed over the broadcast dimensions."""
     if gradient is None or original.ndim != 1:
         return gradient
-    return gradient.reshape(-1, original.size).sum(axis=0)
+    return sum_over(gradient.reshape(-1, original.size), (0,)).reshape(original.shape)
 
 
 @op
@@ -90,11 +93,11 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, *,
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: expected bias of shape {weight.shape[:1]}, got {bias.shape}")
     shape, outputs, flat = x.shape, weight.shape[0], x.ndim == 2
-    matrix = x if flat else x.reshape(-1, shape[-1])
+    matrix = x if flat else reshaped(x, (math.prod(shape[:-1]), shape[-1]))
     y = product(matrix, weight.T, bias=bias if bias is None else dense(bias))
 
     def pullback(dy: np.ndarray) -> tuple:
-        gradient = np.ascontiguousarray(dy if flat else dy.reshape(-1, outputs))
+        gradient = ordered(dy if flat else reshaped(dy, (len(matrix), outputs)))
         dx = None
         if needs[0]:
             dx = product(gradient, weight)

@@ -1,15 +1,19 @@
 """Losses element by element, and what every loss has: checks of its arguments, and its reduction."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import check_choice
 from ..kernels import loss as kernels
+from ..kernels.elementwise import convert
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_like, flat
+from ..kernels.layout import dense, empty_like, flat, stretched
 from .checks import check_float
 
 Rule = tuple[np.ndarray, Pullback | None]
+_WIDE = np.dtype(np.float64)
 
 
 def check_reduction(name: str, reduction: str) -> str:
@@ -25,14 +29,21 @@ def reduced(
     losses: np.ndarray, reduction: str, shape: tuple[int, ...], dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
     """The losses of losses[0] as the reduction wants them, and what it divided by; losses[1] holds their weights."""
-    one = np.ones(1)
     if reduction == "none":
-        return losses[0].reshape(shape).astype(dtype), one
+        y = np.empty(losses.shape[1], dtype)
+        launch(convert, y.size, losses[0], y)
+        return y.reshape(shape), _number(1.0)
     sums = _sums(losses)
-    divisor = sums[1:] if reduction == "mean" else one
+    divisor = sums[1:] if reduction == "mean" else _number(1.0)
     y = np.empty(1, dtype)
     launch(kernels.quotient, 1, sums, divisor, y)
     return y.reshape(()), divisor
+
+
+@lru_cache(256)
+def _number(value: float, dtype: np.dtype = _WIDE) -> np.ndarray:
+    """A number for kernels to read, at the same place in every step."""
+    return np.full(1, value, dtype)
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -90,7 +101,8 @@ def binary_cross_entropy_with_logits(
         if need:
             raise ValueError(f"{name}: expected {key} without a gradient, got one that requires it; use detach()")
     x, target = dense(x), dense(target)
-    y, size, one = empty_like(x), x.size, np.ones((), x.dtype)
+    y, size = empty_like(x), x.size
+    one = _number(1.0, x.dtype).reshape(())
     weights, positives = (_stretched(one if w is None else w, x) for w in (weight, pos_weight))
     launch(kernels.logits_loss_forward, size, flat(x), flat(target), weights, positives, flat(y), work=16 * size)
     y, factor = _reduced_elements(y, reduction)
@@ -126,7 +138,7 @@ def _check_pair(
 
 def _stretched(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Values that broadcast to the shape of `x`, one an element, in the order of its memory."""
-    return flat(dense(np.broadcast_to(values, x.shape)))
+    return flat(values if values.shape == x.shape else stretched(values, x.shape))
 
 
 def _reduced_elements(losses: np.ndarray, reduction: str) -> tuple[np.ndarray, float]:
@@ -134,5 +146,5 @@ def _reduced_elements(losses: np.ndarray, reduction: str) -> tuple[np.ndarray, f
     if reduction == "none":
         return losses, 1.0
     factor, y = 1 / losses.size if reduction == "mean" else 1.0, np.empty(1, losses.dtype)
-    launch(kernels.quotient, 1, _sums(flat(losses)[None]), np.full(1, 1 / factor), y)
+    launch(kernels.quotient, 1, _sums(flat(losses)[None]), _number(1 / factor), y)
     return y.reshape(()), factor

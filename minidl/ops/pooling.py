@@ -159,9 +159,14 @@ def avg_pool2d(
     windows = _windows("avg_pool2d", x.shape[-2:], kernel_size, stride, padding, 1, ceil_mode)
     down, across = (spans(n, k, s, p, count, bool(count_include_pad)) for n, k, s, p, _, count in windows)
     if divisor_override is not None:
-        down = down._replace(counts=np.full_like(down.counts, divisor_override))
-        across = across._replace(counts=np.ones_like(across.counts))
+        down = down._replace(counts=_repeated(int(divisor_override), len(down.counts)))
+        across = across._replace(counts=_repeated(1, len(across.counts)))
     return _average(x, down, across, _side_by_side(*windows[0]) and _side_by_side(*windows[1]))
+
+
+@lru_cache(maxsize=512)
+def _repeated(number: int, count: int) -> np.ndarray:
+    return np.full(count, number, np.int64)
 
 
 def _check_divisor(divisor: Any) -> None:

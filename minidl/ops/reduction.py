@@ -10,6 +10,7 @@ from ..checks import check_whole
 from ..kernels import elementwise, sums
 from ..kernels.elementwise import map_one, map_two
 from ..kernels.launch import Kernel
+from ..kernels.layout import stretched
 from ..kernels.sums import extreme_gradient, extreme_over, sum_over
 from .checks import check_dim, check_float
 
@@ -49,7 +50,7 @@ def sum(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     check_float("sum", x=x)
     axes = _axes("sum", x, dim)
     shape, kept = x.shape, _kept(x.shape, axes)
-    return _without(sum_over(x, axes), axes, keepdim), lambda dy: np.broadcast_to(dy.reshape(kept), shape)
+    return _without(sum_over(x, axes), axes, keepdim), lambda dy: stretched(dy.reshape(kept), shape)
 
 
 @op
@@ -64,7 +65,7 @@ def mean(x: np.ndarray, *, dim: Dims = None, keepdim: bool = False) -> Rule:
     shape, kept, count = x.shape, _kept(x.shape, axes), float(_count("mean", x, axes))
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(map_one(elementwise.over, dy, count).reshape(kept), shape)
+        return stretched(map_one(elementwise.over, dy, count).reshape(kept), shape)
 
     return _without(sum_over(x, axes, count), axes, keepdim), pullback
 

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import check_sizes
-from ..kernels.layout import dense
+from ..kernels.copying import assign
+from ..kernels.layout import empty, reshaped, zeros_like
 from ..mutation import note_change
 from ..tensor import Tensor, tensor, wrap
 from .checks import check_dim, check_same_dtype
@@ -35,7 +37,8 @@ def reshape(x: np.ndarray, *, shape: Sequence[int]) -> Rule:
     fits = known and x.size % known == 0 if shape.count(-1) == 1 else known == x.size
     if not fits or shape.count(-1) > 1:
         raise ValueError(f"reshape: expected a shape of {x.size} elements (one extent may be -1), got {shape}")
-    return x.reshape(shape), lambda dy: dy.reshape(before)
+    shape = tuple(x.size // known if extent == -1 else extent for extent in shape)
+    return reshaped(x, shape), lambda dy: reshaped(dy, before)
 
 
 def flatten(x: Any, *, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -115,18 +118,19 @@ def index(x: np.ndarray, *, at: Any) -> Rule:
     Raises:
         ValueError: an index is out of range, or there are too many.
     """
-    try:
-        y = x[at]
-    except IndexError as error:
-        raise ValueError(f"index: expected an index into shape {x.shape}, got {at!r}: {error}") from None
-    shape, dtype = x.shape, x.dtype
     parts = at if isinstance(at, tuple) else (at,)
     basic = all(part is None or part is ... or isinstance(part, int | np.integer | slice) for part in parts)
+    # with an ellipsis a single element, too, is a view
+    place = (*parts, ...) if basic and not any(part is ... for part in parts) else at
+    try:
+        y = x[place]
+    except IndexError as error:
+        raise ValueError(f"index: expected an index into shape {x.shape}, got {at!r}: {error}") from None
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = np.zeros(shape, dtype)
+        dx = zeros_like(x)
         if basic:
-            dx[at] = dy
+            assign(dx[place], dy)
         else:
             np.add.at(dx, at, dy)  # a place may come up twice
         return dx
@@ -180,8 +184,13 @@ def _concatenate(*arrays: np.ndarray, dim: int) -> Rule:
         raise ValueError(
             f"concatenate: expected shapes that are equal but for dim {dim}, got {[a.shape for a in arrays]}"
         )
-    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
-    return dense(np.concatenate(arrays, axis)), lambda dy: tuple(np.split(dy, ends, axis))
+    stops = list(accumulate(a.shape[axis] for a in arrays))
+    before = (slice(None),) * axis
+    parts = [(*before, slice(stop - a.shape[axis], stop)) for a, stop in zip(arrays, stops, strict=True)]
+    y = empty((*arrays[0].shape[:axis], stops[-1], *arrays[0].shape[axis + 1 :]), arrays[0].dtype)
+    for part, array in zip(parts, arrays, strict=True):
+        assign(y[part], array)
+    return y, lambda dy: tuple(dy[part] for part in parts)
 
 
 def _check_several(name: str, tensors: Any) -> None:
