@@ -83,12 +83,17 @@ def pairs(name: str, loader: Any) -> Iterator[tuple[Any, Any]]:
         raise ValueError(f"Trainer.{name}: expected at least one batch, got a {type(loader).__name__} without any")
 
 
-def value_of(loss: Any) -> float:
-    """The loss as a number."""
+def check_loss(loss: Any) -> None:
+    """Refuse a loss that is no tensor of one number."""
     if not isinstance(loss, Tensor) or loss.size != 1:
         raise TypeError(
             f"Trainer: expected a loss that answers a tensor of one number, got {_kind(loss)}; use reduction='mean'"
         )
+
+
+def value_of(loss: Any) -> float:
+    """The loss as a number."""
+    check_loss(loss)
     return float(loss.item())
 
 

@@ -23,12 +23,12 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, epoch: int, loss: float) -> None:
-        """A step is done."""
+    def step(self, epoch: int, loss: float, count: int = 1) -> None:
+        """`count` steps are done, the last with this loss."""
         if self._bar is not None:
             self._state = f"epoch {epoch + 1}, loss {loss:.4f}"
             self._bar.set_postfix_str(self._state + self._metrics, refresh=False)
-            self._bar.update()
+            self._bar.update(count)
 
     def end_epoch(self, row: dict[str, float]) -> None:
         """An epoch is done, with these metrics."""

@@ -1,6 +1,5 @@
 """Trainer: the training loop that one would write by hand, with a progress bar, metrics and a history."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -8,12 +7,14 @@ from typing import Any, Literal
 import numpy as np
 
 from ..autograd import no_grad
+from ..capture.loop import Loop
 from ..nn import Module
 from ..tensor import Tensor
 from . import checks
 from .history import History
 from .mode import mode
 from .progress import Progress
+from .steps import Steps
 
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Callback = Callable[["Trainer", int, int, float], Any]
@@ -40,9 +41,10 @@ class Trainer:
     each step with `schedule_every="step"`. `metrics` maps names to functions of (outputs, targets), two arrays, that
     answer one value an example; by default it is `accuracy` where the targets are labels. `callbacks` are called after
     each step as `callback(trainer, epoch, t, loss)`; epochs and batches are counted from 0. With `stop_on_non_finite`,
-    the first loss that is NaN or infinite ends the run by a FloatingPointError before it reaches the weights. `history`
-    holds the numbers of all calls of `fit`. Ctrl-C goes through as KeyboardInterrupt; what was done until then is in
-    `history` and in the weights, and the next `fit` goes on from there.
+    the first loss that is NaN or infinite ends the run by a FloatingPointError before it reaches the weights. Steps are
+    captured (`minidl.capture`) where they can be; where not, a warning says why, once, and they run kernel by kernel,
+    as with `capture=False`, to the same bits. `history` holds the numbers of all calls of `fit`. Ctrl-C goes through as
+    KeyboardInterrupt; what was done until then is in `history` and in the weights, and the next `fit` goes on there.
 
     >>> trainer = Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
     >>> history = trainer.fit(loader, epochs=10, validation=validation_loader)
@@ -64,13 +66,16 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         stop_on_non_finite: bool = True,
         progress: bool = True,
+        capture: bool = True,
     ):
         checks.check_parts(model, loss, optimizer, schedule, schedule_every)
         checks.check_functions(metrics, callbacks)
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.schedule, self.schedule_every = schedule, schedule_every
         self.metrics, self.callbacks = metrics, tuple(callbacks)
-        self.stop_on_non_finite, self.progress = stop_on_non_finite, progress
+        self.stop_on_non_finite, self.progress, self.capture = stop_on_non_finite, progress, capture
+        self._steps, self._place = Steps(self, self._stop), (0, 0)
+        self._stretch: tuple[Loop, int] | None = None  # under way, and how long the history was before
         self.history = History()
 
     def fit(self, loader: Iterable[Any], epochs: int, validation: Iterable[Any] | None = None) -> History:
@@ -101,35 +106,66 @@ class Trainer:
 
     def _train_epoch(self, loader: Iterable[Any], epoch: int, progress: Progress) -> float:
         """Train on every batch once; answer the mean loss over the examples."""
+        alone = not self.callbacks and self.schedule_every == "epoch"  # nothing is to be done between two steps
+        loop = self._steps.loop_over(loader) if alone else None
+        mean = self._train_stretches(loop, epoch, progress) if loop else self._train_batches(loader, epoch, progress)
+        if self.schedule is not None and self.schedule_every == "epoch":
+            self.schedule.step()
+        return mean
+
+    def _train_batches(self, loader: Iterable[Any], epoch: int, progress: Progress) -> float:
         total, count = 0.0, 0
         for t, (inputs, targets) in enumerate(checks.pairs("fit", loader)):
-            value = self._train_batch(epoch, t, inputs, targets)
+            self._place = epoch, t
+            value = checks.value_of(self._steps.step(inputs, targets))
+            self._note([value])
+            if self.schedule is not None and self.schedule_every == "step":
+                self.schedule.step()
             total, count = total + value * len(inputs), count + len(inputs)
             progress.step(epoch, value)
             for callback in self.callbacks:
                 callback(self, epoch, t, value)
-        if self.schedule is not None and self.schedule_every == "epoch":
-            self.schedule.step()
         return total / count
 
-    def _train_batch(self, epoch: int, t: int, inputs: Any, targets: Any) -> float:
-        self.optimizer.zero_grad()
-        loss = self.loss(self.model(inputs), targets)
-        value = checks.value_of(loss)
-        self.history.loss.append(value)
+    def _train_stretches(self, loop: Loop, epoch: int, progress: Progress) -> float:
+        """The same, many steps at a time."""
+        first, shown = len(self.history.loss), 0
+        self._stretch, self._place = (loop, first), (epoch, 0)
+        try:
+            for _ in loop.stretches():
+                self._steps.warn_of_refusal()
+                self._place = epoch, loop.done
+                progress.step(epoch, loop.losses[loop.done - 1], loop.done - shown)
+                shown = loop.done
+        finally:
+            self._note_stretch()
+            self._stretch = None
+        total, seen, batch, examples = 0.0, 0, loop.loader.batch_size, len(loop.loader.dataset)
+        for value in self.history.loss[first:]:
+            size = min(batch, examples - seen)
+            total, seen = total + value * size, seen + size
+        return total / seen
+
+    def _note(self, losses: list[float]) -> None:
+        self.history.loss += losses
         if self.schedule is not None:
-            self.history.rate.append(self._rate())
-        if self.stop_on_non_finite and not math.isfinite(value):
-            raise FloatingPointError(
-                f"Trainer: the loss is {value} at step {len(self.history.loss) - 1} (epoch {epoch}, batch {t}), at "
-                f"learning rate {self._rate():g}; the weights are those before this step. Lower the learning rate, or "
-                "look for NaN in the inputs; stop_on_non_finite=False trains on"
-            )
-        loss.backward()
-        self.optimizer.step()
-        if self.schedule is not None and self.schedule_every == "step":
-            self.schedule.step()
-        return value
+            self.history.rate += [self._rate()] * len(losses)
+
+    def _note_stretch(self) -> None:
+        """Note what a stretch has done and nobody noted yet."""
+        if self._stretch is not None:
+            loop, first = self._stretch
+            self._note(loop.losses[len(self.history.loss) - first : loop.done].tolist())
+
+    def _stop(self, loss: float) -> None:
+        value, (epoch, t) = float(loss), self._place
+        self._note_stretch()
+        self._note([value])
+        raise FloatingPointError(
+            f"Trainer: the loss is {value} at step {len(self.history.loss) - 1} (epoch {epoch}, batch {t}), at "
+            f"learning rate {self._rate():g}; the weights are those before this step. Lower the learning rate, or "
+            "look for NaN in the inputs; stop_on_non_finite=False trains on"
+        )
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
