@@ -3,7 +3,8 @@
 First the limits: multiply-adds a second in registers, on one thread and on all, and the bandwidth of memory for working
 sets from the second-level cache to DRAM. Then every primitive, forward and backward alone and together, by the public
 layers; minidl and PyTorch (images in both of its memory orders) take turns, in processes of their own, and what they
-computed is compared. Ratios are what to quote: a single time means little on a machine that does other things as well.
+computed is compared. Last come whole training steps: kernel by kernel and captured, with the memory of each. Ratios are
+what to quote: a single time means little on a machine that does other things as well.
 
 Prints a table and what it comes to; writes speed.png, a roofline figure, and speed.json.
 """
@@ -30,9 +31,13 @@ from .common.programs import programs_of, time_of
 from .common.record import versions
 from .common.roofline import draw
 from .common.speed_table import Measured
+from .common.steps import measure_steps
+from .common.steps import text as steps_text
 from .common.torch_peer import TorchPeer, is_installed
 
 SUMMARY = "every primitive against the machine's limits and PyTorch: a table, a roofline figure"
+STEPS = "steps"
+CHOICES = f"of {', '.join(FAMILIES)} and {STEPS}, which are whole training steps"
 AGREEMENT = 1e-3  # of mean absolute values, which the order of sums changes in the last places
 STEADY = 0.1  # how far apart the peak at the start and at the end may be
 QUICK = ("60x100x100", "64x1x28x28 to 16, 3x3", "60x100", "64x128", "128x10", "100x784")  # a size of each family
@@ -53,7 +58,7 @@ class Minidl:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--only", nargs="+", choices=FAMILIES, metavar="FAMILY", help=f"of {', '.join(FAMILIES)}")
+    parser.add_argument("--only", nargs="+", choices=(*FAMILIES, STEPS), metavar="FAMILY", help=CHOICES)
     parser.add_argument("--rounds", type=count, help="turns of each (default: 7)")
     parser.add_argument("--seconds", type=duration, help="about how long a turn lasts (default: 0.05)")
     parser.add_argument("--threads", type=count, default=config.NUMBA_NUM_THREADS, help="default: %(default)s")
@@ -84,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
         print(report.limits_text(limits) + "\n")
         peer = stack.enter_context(TorchPeer(options.threads)) if is_installed() else None
         rows, apart = measure_all(options, peer, rounds, seconds)
+        steps = measure_steps(rounds, seconds) if STEPS in (options.only or [STEPS]) else []
         again = measure_peak(SHARED, min(rounds, 5), seconds / 2)
         compilation.report()
     if abs(again / limits.peak - 1) > STEADY:
@@ -92,9 +98,12 @@ def run(options: argparse.Namespace) -> None:
         )
     limits = limits._replace(peak=max(limits.peak, again))
     found = report.judge(rows, limits)
-    print("\n".join([report.table(rows, limits), "", report.summary(found), *apart]))
+    if rows:
+        print("\n".join([report.table(rows, limits), "", report.summary(found), ""]))
+    print("\n".join([*([steps_text(steps)] if steps else []), *apart]))
     settings = {"rounds": rounds, "seconds_a_turn": seconds, "threads": options.threads, "complaints": apart}
-    write_json(options.out / "speed.json", record(rows, limits, found) | {"configuration": settings})
+    taken = {"configuration": settings, "steps": [step._asdict() for step in steps]}
+    write_json(options.out / "speed.json", record(rows, limits, found) | taken)
     draw(rows, limits, options.out / "speed.png")
     print(f"\nWrote {options.out / 'speed.png'} and speed.json beside it, after {time.perf_counter() - start:.0f} s.")
 
