@@ -104,8 +104,11 @@ def run(options: argparse.Namespace) -> None:
     settings = {"rounds": rounds, "seconds_a_turn": seconds, "threads": options.threads, "complaints": apart}
     taken = {"configuration": settings, "steps": [step._asdict() for step in steps]}
     write_json(options.out / "speed.json", record(rows, limits, found) | taken)
-    draw(rows, limits, options.out / "speed.png")
-    print(f"\nWrote {options.out / 'speed.png'} and speed.json beside it, after {time.perf_counter() - start:.0f} s.")
+    written = [options.out / "speed.json"]
+    if rows:
+        draw(rows, limits, options.out / "speed.png")
+        written.append(options.out / "speed.png")
+    print(f"\nWrote {' and '.join(map(str, written))} after {time.perf_counter() - start:.0f} s.")
 
 
 def measure_all(
