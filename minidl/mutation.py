@@ -125,10 +125,13 @@ def verify(node: "Node") -> None:
     if node.prints is None and _latest < node.serial:
         return
     for position, tensor in enumerate(node.inputs):
-        if tensor is not None:
+        if tensor is None:
+            continue
+        root = tensor if tensor._base is None else tensor._base
+        if root._changed > node.serial or root._exposed:
             then = node.prints[position] if node.prints is not None else None
             source = tensor.node.pullback if tensor.node is not None else None
-            _refuse_if_changed(node, root_of(tensor), then, (node.pullback, source), f"input {position}")
+            _refuse_if_changed(node, root, then, (node.pullback, source), f"input {position}")
 
 
 def verify_output(tensor: "Tensor", node: "Node") -> None:
