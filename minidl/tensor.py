@@ -1,6 +1,8 @@
 """Tensor: an array with a gradient. Its operators are ops, attached in `minidl/ops/__init__.py`."""
 
+import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -299,10 +301,18 @@ def wrap(name: str, value: Any, inputs: tuple, optional: bool) -> Tensor | None:
 def _number(value: Any, kinds: list[np.dtype]) -> Tensor:
     """A number in the first of these dtypes (masks have no say in it), or in its own where that would change it."""
     if kinds and kinds[0].kind == "f":
-        return Tensor(np.asarray(value, kinds[0]))
+        return Tensor(_constant(value, math.copysign(1, value), kinds[0]))
     out = tensor(value)
     if kinds:
         with np.errstate(invalid="ignore"):
             array = out._array.astype(kinds[0])
         out._array = array if array == out._array else out._array
     return out
+
+
+@lru_cache(4096, typed=True)
+def _constant(value: Any, sign: float, dtype: np.dtype) -> np.ndarray:
+    """A number that nobody may write to, at the same place in every step; 0 and -0 are equal, but not the same."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array

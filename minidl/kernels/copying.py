@@ -17,6 +17,7 @@ from .simd import turn
 from .vectors import REGISTER
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_OTHERS = (np.dtype(np.bool_), np.dtype(np.int64))  # masks and labels
 Axes = list[tuple[int, int, int]]  # extent, stride in x, stride in y
 
 
@@ -93,7 +94,7 @@ class _Plan(NamedTuple):
 
 
 def assign(y: np.ndarray, x: np.ndarray) -> None:
-    """y[...] = x, for arrays that share no memory; floats by a launch, whatever else there is by NumPy."""
+    """y[...] = x, for arrays that share no memory; floats, masks and labels by a launch, whatever else by NumPy."""
     kernel, source, target, n, arguments = _plan(y.shape, y.strides, y.dtype, x.shape, x.strides, x.dtype)
     from_ = x.ravel("K") if source is None else _memory(x, *source)
     to = y.ravel("K") if target is None else _memory(y, *target)
@@ -130,13 +131,14 @@ def _plan(
 ) -> _Plan:
     """How to copy the array described by the last three into the one described by the first three."""
     size, stretched = dtype.itemsize, _stretched(of_shape, of_strides, shape)
-    if dtype not in _FLOATS or dtype != of_dtype or any(s % size for s in (*strides, *of_strides)) or 0 in shape:
+    known = dtype == of_dtype and dtype in (*_FLOATS, *_OTHERS)
+    if not known or 0 in shape or any(s % size for s in (*strides, *of_strides)):
         return _Plan(None)
     source, target = _extent(of_shape, of_strides, size), _extent(shape, strides, size)
     axes = [(n, x // size, y // size) for n, x, y in zip(shape, stretched, strides, strict=True) if n > 1]
     starts = [sum(-(axis[0] - 1) * min(axis[side], 0) for axis in axes) for side in (1, 2)]
     axes = merged(sorted(axes, key=lambda axis: -abs(axis[2])))
-    along = [axis for axis in axes[:-1] if axis[1] == 1]
+    along = [axis for axis in axes[:-1] if axis[1] == 1 and dtype in _FLOATS]
     if along and axes[-1][2] == 1:  # otherwise x would be read, or y written, in steps
         axes = [*(axis for axis in axes[:-1] if axis is not along[0]), along[0], axes[-1]]
         lanes = REGISTER // size
