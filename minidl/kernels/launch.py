@@ -210,7 +210,7 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
 BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
 THREADS = BLOCK_WORDS  # the word after them, which says how many threads share the chunks; the next are team.py's
 _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which holds the GIL from end to end
-_shared_block = np.zeros(BLOCK_WORDS + 8 * (1 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
+_shared_block = np.zeros(BLOCK_WORDS + 8 * (2 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
 _shared_block[THREADS] = config.NUMBA_NUM_THREADS
 _sharing = threading.RLock()  # ... lets other Python threads run: they must not write over what its chunks still read
 _loop = 0  # address of the loop over chunks; 0 until the first launch

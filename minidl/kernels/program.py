@@ -14,15 +14,15 @@ from numba import njit
 from . import launch as launching
 from .layout import CACHE_LINE
 from .recording import Check, Recording, Row, Use, address_of
-from .team import call_entry, put, share, word_at
+from .team import call_entry, share, word_at
 
 ENTRY, BLOCK, N, CHUNKS, WORDS = range(5)  # columns of the table of rows; a check has entry 0 and its flag as block
-_THREADS = address_of(launching._shared_block) + 8 * launching.THREADS
+_SHARED = address_of(launching._shared_block)
 GARBAGE = 0xFF  # what an arena is filled with: NaN, so that a read of memory that nothing wrote shows
 
 
 @njit(cache=True, nogil=True)
-def _replay(table, first, last, threads):
+def _replay(table, first, last, shared):
     """Run the rows from `first` on; answer the place of the check that stopped them, or `last`."""
     for at in range(first, last):
         row = table + 8 * WORDS * at
@@ -34,16 +34,15 @@ def _replay(table, first, last, threads):
         elif chunks == 1:
             call_entry((entry, block, 0, n))
         else:
-            put(block + 8 * launching.THREADS, word_at(threads))
-            share(entry, block, n, chunks)
+            share(entry, block, n, chunks, shared)
     return last
 
 
 @njit(cache=True, nogil=True)
-def _repeat(table, rows, times, threads):
+def _repeat(table, rows, times, shared):
     """Run all rows again and again; answer how often they ran to the end, and the row that stopped them, or `rows`."""
     for done in range(times):
-        stopped = _replay(table, 0, rows, threads)
+        stopped = _replay(table, 0, rows, shared)
         if stopped < rows:
             return done, stopped
     return times, rows
@@ -76,23 +75,15 @@ class Program:
     def _lay_out(self, bases: list[int]) -> None:
         """Fill the table, and a block of packed arguments for each row."""
         packed = [_packed(row, bases) for row in self.rows]
-        shared = len(launching._shared_block)
-        sizes = [
-            shared if isinstance(row, Row) and row.chunks > 1 else -(-len(words) // 8) * 8
-            for row, words in zip(self.rows, packed, strict=True)
-        ]
-        self.blocks, at = np.zeros(sum(sizes) + 8, np.int64), 0
-        self.table = np.zeros((len(self.rows), WORDS), np.int64)
+        starts = np.cumsum([0] + [-(-len(words) // 8) * 8 for words in packed])  # each at a cache line
+        self.blocks, self.table = np.zeros(starts[-1] + 8, np.int64), np.zeros((len(self.rows), WORDS), np.int64)
         address = address_of(self.blocks)
-        for place, (row, words, size) in enumerate(zip(self.rows, packed, sizes, strict=True)):
+        for place, (row, words, at) in enumerate(zip(self.rows, packed, starts[:-1], strict=True)):
             if isinstance(row, Check):
                 self.table[place] = 0, words[0], 0, 0
             else:
-                if row.chunks > 1:
-                    self.blocks[at : at + shared] = launching._shared_block  # whose tail names what each thread runs
                 self.blocks[at : at + len(words)] = words
                 self.table[place] = row.entry, address + 8 * at, row.n, row.chunks
-            at += size
 
     def run(self) -> None:
         """Run all rows.
@@ -105,7 +96,7 @@ class Program:
     def run_part(self, first: int, last: int) -> None:
         """Run the rows from `first` up to `last`."""
         with launching._sharing:
-            stopped = _replay(self._address, first, last, _THREADS)
+            stopped = _replay(self._address, first, last, _SHARED)
         if stopped < last:
             complain(self, stopped)
 
@@ -134,7 +125,7 @@ class Series:
     def run(self, times: int) -> tuple[int, int]:
         """Run them `times` times; answer how often they ran to the end, and the row of the check that stopped them."""
         with launching._sharing:
-            return _repeat(self._address, len(self.rows), times, _THREADS)
+            return _repeat(self._address, len(self.rows), times, _SHARED)
 
 
 class _Memory:

@@ -14,9 +14,10 @@ from .launch import THREADS
 
 intrinsic: Any = extending.intrinsic  # Numba's own hints count the typing context among a caller's arguments
 _INT64 = ir.IntType(64)
-# Words after a block's arguments; FIRST and STEP make the threading layer tell each thread its number.
-WORKER, ENTRY, N, CHUNKS, STRETCHES, FIRST, STEP = range(THREADS + 1, THREADS + 8)
-NEXT, APART = THREADS + 8, 8  # the next chunk of the first stretch; those of the others, each on its own cache line
+# Words of a launch that is shared, in the shared block; FIRST and STEP make the threading layer tell each thread its
+# number, ARGUMENTS is where the packed arguments lie.
+WORKER, ARGUMENTS, ENTRY, N, CHUNKS, STRETCHES, FIRST, STEP = range(THREADS + 1, THREADS + 9)
+NEXT, APART = THREADS + 9, 8  # the next chunk of the first stretch; those of the others, each on its own cache line
 
 _save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
 _restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
@@ -90,13 +91,13 @@ call_entry, call_loop = caller(3), caller(4)  # entry(block, low, high) and loop
 
 
 @njit(cache=True)
-def _work(arguments, dimensions, steps, block):
-    """What each thread runs; the threading layer puts the thread's number where `arguments` points."""
-    entry, n, chunks = word_at(block + 8 * ENTRY), word_at(block + 8 * N), word_at(block + 8 * CHUNKS)
-    first, stretches = word_at(arguments), word_at(block + 8 * STRETCHES)
+def _work(number, dimensions, steps, shared):
+    """What each thread runs; the threading layer puts the thread's number where `number` points."""
+    entry, n, chunks = word_at(shared + 8 * ENTRY), word_at(shared + 8 * N), word_at(shared + 8 * CHUNKS)
+    first, stretches, block = word_at(number), word_at(shared + 8 * STRETCHES), word_at(shared + 8 * ARGUMENTS)
     for other in range(stretches):
         stretch = (first + other) % stretches
-        end, counter = chunks * (stretch + 1) // stretches, block + 8 * (NEXT + APART * stretch)
+        end, counter = chunks * (stretch + 1) // stretches, shared + 8 * (NEXT + APART * stretch)
         while word_at(counter) < end:
             chunk = _claim(counter)
             if chunk < end:
@@ -104,24 +105,25 @@ def _work(arguments, dimensions, steps, block):
 
 
 @njit(cache=True)
-def share(entry, block, n, chunks):
-    """Run the chunks, by as many threads as the block says."""
-    stretches = min(word_at(block + 8 * THREADS), chunks)
+def share(entry, block, n, chunks, shared):
+    """Run the chunks, by as many threads as the shared block says."""
+    stretches = min(word_at(shared + 8 * THREADS), chunks)
     if stretches == 1:
         for chunk in range(chunks):
             call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
     else:
-        put(block + 8 * ENTRY, entry)
-        put(block + 8 * N, n)
-        put(block + 8 * CHUNKS, chunks)
-        put(block + 8 * STRETCHES, stretches)
-        put(block + 8 * FIRST, 0)
-        put(block + 8 * STEP, 1)
+        put(shared + 8 * ENTRY, entry)
+        put(shared + 8 * ARGUMENTS, block)
+        put(shared + 8 * N, n)
+        put(shared + 8 * CHUNKS, chunks)
+        put(shared + 8 * STRETCHES, stretches)
+        put(shared + 8 * FIRST, 0)
+        put(shared + 8 * STEP, 1)
         for stretch in range(stretches):
-            put(block + 8 * (NEXT + APART * stretch), chunks * stretch // stretches)
+            put(shared + 8 * (NEXT + APART * stretch), chunks * stretch // stretches)
         before = _get_num_threads()
-        at = block + 8 * FIRST, block + 8 * STRETCHES, block + 8 * STEP
-        _on_each(word_at(block + 8 * WORKER), at[0], at[1], at[2], block, 0, 1, stretches)
+        at = shared + 8 * FIRST, shared + 8 * STRETCHES, shared + 8 * STEP
+        _on_each(word_at(shared + 8 * WORKER), at[0], at[1], at[2], shared, 0, 1, stretches)
         _set_num_threads(before)  # for functions of the user's: the threading layer leaves ours
 
 
@@ -129,12 +131,12 @@ def share(entry, block, n, chunks):
 def _run(entry, block, n, chunks):
     """Run the chunks; other Python threads run meanwhile, so that a loader's need not wait for a kernel to end."""
     state = _save_thread()
-    share(entry, block, n, chunks)
+    share(entry, block, n, chunks, block)
     _restore_thread(state)
 
 
-def _work_entry(arguments, dimensions, steps, block):
-    _work(arguments, dimensions, steps, block)
+def _work_entry(number, dimensions, steps, shared):
+    _work(number, dimensions, steps, shared)
 
 
 def _run_entry(entry, block, n, chunks):
