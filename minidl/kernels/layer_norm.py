@@ -23,26 +23,39 @@ def rows_of_part(rows: int) -> int:
 @kernel
 def layer_norm_forward(x, weight, bias, y: Out, moments: Out, eps: float, low, high):
     """y = (x - mean) * inverse * weight + bias along each row; moments = (mean, 1 / deviation), in float64."""
-    size = len(weight)
+    odd = (high - low) % 2
+    for i in range(low, high - odd, 2):
+        maps = _map_of(x, len(weight), i, moments, eps), _map_of(x, len(weight), i + 1, moments, eps)
+        _normalize(x, i, maps, weight, bias, y)
+    for i in range(high - odd, high):
+        _normalize(x, i, (_map_of(x, len(weight), i, moments, eps),), weight, bias, y)
+
+
+@njit(forceinline=True)
+def _map_of(x, size, i, moments, eps):
+    """(center, scale, level) of row i, with (x - mean) * inverse = scale (x - center) + level; keeps its moments."""
     tail, share, kind = size % LANES, np.float64(1) / size, x.dtype.type
-    for i in range(low, high):
-        start, end = i * size, (i + 1) * size - tail
-        near = min(size, LANES)
-        pivot = kind(lane_sum(load(x, start, near, LANES)) * (np.float64(1) / near))
-        total, squares = _deviations(x, start, end, tail, spread(x, pivot, LANES))
-        away = total * share
-        variance = squares * share - away * away
-        if variance < 0:
-            variance = np.float64(0)
-        mean, inverse = pivot + away, np.float64(1) / np.sqrt(variance + eps)
-        moments[0, i], moments[1, i], center = mean, inverse, kind(mean)
-        middle, scale = spread(x, center, LANES), spread(x, kind(inverse), LANES)
-        level = spread(x, kind((center - mean) * inverse), LANES)
-        for at in range(start, end, LANES):
-            prefetch(x, at + size)
-            _scale(x, at, LANES, at - start, middle, scale, level, weight, bias, y)
-        for at in range(end, end + tail, LANES):  # once or never; a branch would have the arrays' references counted
-            _scale(x, at, tail, size - tail, middle, scale, level, weight, bias, y)
+    start, end, near = i * size, (i + 1) * size - tail, min(size, LANES)
+    pivot = kind(lane_sum(load(x, start, near, LANES)) * (np.float64(1) / near))
+    total, squares = _deviations(x, start, end, tail, spread(x, pivot, LANES))
+    away = total * share
+    variance = max(squares * share - away * away, np.float64(0))
+    mean, inverse = pivot + away, np.float64(1) / np.sqrt(variance + eps)
+    moments[0, i], moments[1, i], center = mean, inverse, kind(mean)
+    level = kind((center - mean) * inverse)
+    return spread(x, center, LANES), spread(x, kind(inverse), LANES), spread(x, level, LANES)
+
+
+@njit(forceinline=True)
+def _normalize(x, i, maps, weight, bias, y):
+    """Rows from i on, as many as there are maps, into y."""
+    size = len(weight)
+    tail, start = size % LANES, i * size
+    for c in range(0, size - tail, LANES):
+        prefetch(x, start + len(maps) * size + c)
+        _scale(x, start + c, LANES, c, maps, weight, bias, y)
+    for c in range(size - tail, size, LANES):  # once or never; a branch would have the arrays' references counted
+        _scale(x, start + c, tail, c, maps, weight, bias, y)
 
 
 @njit(forceinline=True)
@@ -65,9 +78,13 @@ def _add_deviations(sums, deviation):
 
 
 @njit(forceinline=True)
-def _scale(x, at, count, c, middle, scale, level, weight, bias, y):
-    z = fma(load(x, at, count, LANES) - middle, scale, level)
-    store(y, at, count, fma(z, load(weight, c, count, LANES), load(bias, c, count, LANES)))
+def _scale(x, at, count, c, maps, weight, bias, y):
+    slope, shift = load(weight, c, count, LANES), load(bias, c, count, LANES)
+    for k in range(len(maps)):
+        middle, scale, level = maps[k]
+        place = at + k * len(weight)
+        z = fma(load(x, place, count, LANES) - middle, scale, level)
+        store(y, place, count, fma(z, slope, shift))
 
 
 @kernel
