@@ -8,6 +8,7 @@ import numpy as np
 
 Pair = tuple[int, int]
 Sizes = int | tuple[int, int] | list[int]
+_WHOLE, _NUMBER = (int, np.integer), (int, float, np.integer, np.floating)
 
 
 def check_whole(owner: str, option: str, value: Any, least: int) -> int:
@@ -17,7 +18,7 @@ def check_whole(owner: str, option: str, value: Any, least: int) -> int:
         TypeError: it is not a whole number.
         ValueError: it is smaller.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, _WHOLE)):
         raise TypeError(f"{owner}: expected a whole number as {option}, got {value!r}")
     if value < least:
         raise ValueError(f"{owner}: expected {option} of at least {least}, got {value}")
@@ -61,7 +62,7 @@ def check_number(owner: str, option: str, value: Any, low: float, high: float = 
         TypeError: it is not a number.
         ValueError: it lies outside, or is not finite.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, _NUMBER)):
         raise TypeError(f"{owner}: expected a number as {option}, got {value!r}")
     if not low <= value <= high or math.isinf(value):
         wanted = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from ..mutation import structure
 from .module import Module
+
+_courses: WeakKeyDictionary[Module, tuple[int, list[Callable[..., Any]]]] = WeakKeyDictionary()  # see `_course`
 
 
 class Sequential(Module):
@@ -61,18 +65,23 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last layer's output; two layers that can be computed in one pass are, with the same result."""
-        held, done = self.__dict__, False
-        names = self._names
-        for place, name in enumerate(names, 1):
-            if done:  # with the layer before
-                done = False
-                continue
-            layer = held[name]
-            if getattr(type(layer), "fused_with", None) is not None and place < len(names):
-                fused = _fused(layer, held[names[place]])
-                layer, done = (layer, False) if fused is None else (fused, True)
+        known = _courses.get(self)
+        if known is None or known[0] != structure():
+            known = _courses[self] = structure(), self._course()
+        for layer in known[1]:
             x = layer(x)
         return x
+
+    def _course(self) -> list[Callable[..., Any]]:
+        """What is called in turn, as long as nothing changes in structure: layers, and two as one function."""
+        course, layers = [], list(self)
+        while layers:
+            layer = layers.pop(0)
+            fused = _fused(layer, layers[0]) if layers else None
+            if fused is not None:
+                layers.pop(0)
+            course.append(layer if fused is None else fused)
+        return course
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
         return ((name, _Named(layer)) for name, layer in zip(self._names, self, strict=True))
@@ -83,7 +92,7 @@ def _fused(layer: Any, following: Any) -> Callable[..., Any] | None:
 
     A class knows by a method `fused_with(following)`, which answers that function, or None.
     """
-    if not isinstance(following, Module):
+    if getattr(type(layer), "fused_with", None) is None or not isinstance(following, Module):
         return None
     for module in (layer.__dict__, following.__dict__):
         if module["_forward_hooks"] or module["_forward_pre_hooks"] or "forward" in module:

@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import pointwise
 from ..kernels.launch import Kernel, launch
-from ..kernels.layout import dense, empty_like, flat
+from ..kernels.layout import empty_like, flat
 from ..kernels.pointwise import BLOCK
 from .checks import check_float
 
@@ -15,14 +15,13 @@ Rule = tuple[np.ndarray, Pullback | None]
 
 def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, block: int, cost: int, *options: float) -> Rule:
     """y = f(x) by a kernel over blocks, dx = f'(y) * dy by another; `cost` is an element's, in multiplications."""
-    x = dense(x)
     y = empty_like(x)
     memory = flat(y)
     launch(forward, -(-y.size // block), flat(x), memory, *options, work=cost * y.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(y)
-        launch(backward, y.size, memory, flat(dense(dy)), flat(dx), *options)
+        launch(backward, y.size, memory, flat(dy), flat(dx), *options)
         return dx
 
     return y, pullback
@@ -37,14 +36,13 @@ def relu(x: np.ndarray) -> Rule:
     Source: Nair & Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
     """
     check_float("relu", x=x)
-    x = dense(x)
     y, blocks = empty_like(x), -(-x.size // BLOCK)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
     launch(pointwise.relu_forward, blocks, flat(x), flat(y), zeroed, work=y.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(dy)
-        launch(pointwise.pass_where, blocks, zeroed, flat(dense(dy)), flat(dx), 1.0, work=dx.size)
+        launch(pointwise.pass_where, blocks, zeroed, flat(dy), flat(dx), 1.0, work=dx.size)
         return dx
 
     return y, pullback

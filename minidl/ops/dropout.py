@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_like, flat
+from ..kernels.layout import empty_like, flat
 from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
@@ -31,15 +31,14 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     keep = round((1 - p) * 2**32)
     if keep == 0:
         return _zeros(x), _zeros
-    x, scale = dense(x), 1 / (1 - p)
-    y, blocks = empty_like(x), -(-x.size // BLOCK)
+    y, blocks, scale = empty_like(x), -(-x.size // BLOCK), 1 / (1 - p)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
     place = as_generator(rng).reserve(-(-x.size // 4))
     launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, place, keep, scale, work=2 * x.size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = empty_like(dy)
-        launch(pass_where, blocks, zeroed, flat(dense(dy)), flat(dx), scale, work=dx.size)
+        launch(pass_where, blocks, zeroed, flat(dy), flat(dx), scale, work=dx.size)
         return dx
 
     return y, pullback
