@@ -142,7 +142,14 @@ def empty_like(x: np.ndarray) -> np.ndarray:
 
 
 def zeros_like(x: np.ndarray) -> np.ndarray:
-    """An array of zeros of the shape and dtype of `x`, a float dtype, in canonical order."""
+    """An array of zeros of the shape and dtype of `x`, in canonical order, that is made once and then kept."""
+    out = empty_like(x)
+    out[...] = 0
+    return out
+
+
+def cleared_like(x: np.ndarray) -> np.ndarray:
+    """The same for floats by a launch: an array that each step makes anew."""
     out = empty_like(x)
     launch(fill, out.size, flat(out), 0.0)
     return out

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Pullback, op
 from ..checks import check_sizes
 from ..kernels.copying import assign
-from ..kernels.layout import empty, reshaped, zeros_like
+from ..kernels.layout import cleared_like, empty, reshaped
 from ..mutation import note_change
 from ..tensor import Tensor, tensor, wrap
 from .checks import check_dim, check_same_dtype
@@ -128,7 +128,7 @@ def index(x: np.ndarray, *, at: Any) -> Rule:
         raise ValueError(f"index: expected an index into shape {x.shape}, got {at!r}: {error}") from None
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = zeros_like(x)
+        dx = cleared_like(x)
         if basic:
             assign(dx[place], dy)
         else:

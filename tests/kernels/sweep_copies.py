@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl.kernels.copying import assign
-from minidl.kernels.layout import copied, dense, flat, zeros_like
+from minidl.kernels.layout import cleared_like, copied, dense, flat, zeros_like
 from tests.kernels.sweep import extents, family
 from tests.kernels.views import random_view
 
@@ -34,4 +34,4 @@ def orders(rng, dtype, shape):
         assert memory.flags.c_contiguous and np.array_equal(made, x)
     assert not np.may_share_memory(copied(x), x)
     assert np.array_equal(flat(x), (x.transpose(0, 2, 3, 1) if x.ndim == 4 else x).reshape(-1))
-    assert not zeros_like(x).any()
+    assert not zeros_like(x).any() and not cleared_like(x).any()
