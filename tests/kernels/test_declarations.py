@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minidl import nn, optim, tensor
 from minidl.kernels import launch as launching
 from minidl.kernels.launch import InOut, Out, kernel, launch
 from tests.kernels.test_every_kernel import differentiate
@@ -69,6 +70,18 @@ def test_kernels_of_an_op_declare_what_they_write(op, found):
     for case in CASES:
         if case.op == op:
             differentiate(case)
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_decay": 0.1}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}], ids=str
+)
+def test_kernels_of_an_update_declare_what_they_write(options, found):
+    layer = nn.Linear(5, 3, rng=0)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1, **options)
+    for _ in range(2):
+        layer(tensor(np.ones((7, 5), np.float32))).sum().backward()
+        optimizer.step()
     assert found == set()
 
 
