@@ -20,6 +20,7 @@ from . import mutation
 from .kernels import recording
 from .kernels.launch import launch
 from .kernels.layout import copied, dense, empty_like, flat
+from .kernels.noted import handed, plain, shown
 from .kernels.pointwise import add
 from .kernels.sums import sum_over
 from .ownership import is_alone
@@ -118,6 +119,8 @@ def _on_tensors(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> 
             needs.append(x is not None and taped and x._requires_grad)
         if asks:
             options["needs"] = needs
+        if recording.active is not None:
+            arrays = handed(function, arrays)
         answer, pullback = function(*arrays, **options)
         if recording.active is not None:
             recording.active.computed(name, answer)
@@ -228,7 +231,7 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
     mutation.verify(node)
     if node.retain is not None:
         _add_to_leaf(node.retain, dy, fresh=False)
-    answer = pullback(dy)
+    answer = pullback(dy) if recording.active is None else plain(pullback(*handed(pullback, [dy])))
     inputs = node.inputs
     node.pullback = node.retain = node.prints = None
     node.inputs = []
@@ -281,6 +284,8 @@ def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:
         leaf.grad = dense(part)
     else:
         leaf.grad = copied(part)
+    if recording.active is not None:
+        leaf.grad = shown(leaf.grad)
 
 
 def _sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:

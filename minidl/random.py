@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .checks import check_sizes, check_whole
+from .kernels import recording
 from .kernels.launch import launch
 from .kernels.layout import empty, flat
 from .kernels.random import random_bits, reserve_blocks
@@ -76,6 +77,11 @@ class Generator:
     def bits(self, count: int) -> np.ndarray:
         """`count` random 32-bit words."""
         blocks = -(-check_whole("Generator", "count", count, 0) // 4)
+        if recording.active is not None:
+            recording.active.refuse(
+                "the step draws random numbers for NumPy (Generator), as a replay would not; draw "
+                "before the step and pass the numbers in, or draw in a kernel, as Dropout does"
+            )
         out = np.empty((blocks, 4), np.uint32)
         launch(random_bits, blocks, out, self.reserve(blocks), work=40 * blocks)
         return out.reshape(-1)[:count]

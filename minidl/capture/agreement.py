@@ -1,11 +1,12 @@
 """Whether a recorded step can be replayed: what two recordings of it must have in common, and what none may do."""
 
-import gc
 from typing import Any
 
 import numpy as np
 
-from ..kernels.recording import Buffer, Check, Recording, Row, Use, owner_of
+from ..kernels.recording import Check, Recording, Row, Use, owner_of
+from .gradients import Gradients
+from .guards import Snapshot
 
 
 def lasting_buffers(recording: Recording, previous: Recording) -> list[bool]:
@@ -101,22 +102,23 @@ def _author(recording: Recording, owner: np.ndarray | None) -> str:
     return f" (NumPy computed it, in {name})" if name else " (NumPy computed it)"
 
 
-def leaked(recording: Recording, previous: Recording) -> str | None:
-    """What the step before the recorded one made and the recorded one did not touch, but something still holds."""
-    previous.rows = [row for row in previous.rows if isinstance(row, Row)]  # complaints may hold arrays
+def outliving(previous: Recording, snapshot: Snapshot, gradients: Gradients) -> list[tuple[int, np.ndarray]]:
+    """What the step before made or used and something still holds, though the walk did not find it: the buffers."""
+    previous.rows = [
+        row._replace(complain=repr) if isinstance(row, Check) else row for row in previous.rows
+    ]  # may hold
+    known = {id(owner_of(array)) for array in snapshot.known()}
+    known |= {id(owner_of(grad)) for grad in gradients.before.values() if grad is not None}
+    alive = [(place, buffer.owner()) for place, buffer in enumerate(previous.buffers)]
+    return [(place, owner) for place, owner in alive if owner is not None and id(owner) not in known]
+
+
+def leaked(outlived: list[tuple[int, np.ndarray]], recording: Recording, previous: Recording) -> str | None:
+    """What outlived the step before the recorded one, which did not touch it."""
     touched = {id(buffer.owner()) for buffer in recording.buffers if buffer.owner() is not None}
-
-    def held() -> list[Buffer]:
-        alive = [buffer for buffer in previous.buffers if buffer.owner() is not None]
-        return [buffer for buffer in alive if id(buffer.owner()) not in touched]
-
-    if held():
-        gc.collect()
-    for buffer in held():
-        for row in previous.rows:
-            if isinstance(row, Row) and any(
-                isinstance(a, Use) and previous.buffers[a.buffer] is buffer for a in row.arguments
-            ):
+    for place, owner in outlived:
+        for row in previous.rows if id(owner) not in touched else ():
+            if isinstance(row, Row) and any(isinstance(a, Use) and a.buffer == place for a in row.arguments):
                 return (
                     f"something outside of the step keeps an array that it made ({row.by}: the kernel "
                     f"{row.kernel.name}); a replay would leave it as it is: return it from the step instead"

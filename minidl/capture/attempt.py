@@ -1,5 +1,6 @@
 """Recording a step until two recordings in a row agree."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -7,13 +8,14 @@ import numpy as np
 
 from ..kernels import launch as launching
 from ..kernels.layout import empty
-from ..kernels.recording import Recording
+from ..kernels.noted import noted
+from ..kernels.recording import Recording, owner_of
 from ..tensor import Tensor
-from .agreement import disagreement, lasting_buffers, leaked, unwritten
+from .agreement import disagreement, lasting_buffers, leaked, outliving, unwritten
+from .gradients import Gradients
 from .guards import Snapshot
-from .inputs import Input
-from .replay import Replay, bare, copied, ends_of, expected_gradients, state_of, touched
-from .trees import mapped
+from .replay import Replay, bare, copied, ends_of, state_of, touched
+from .trees import describe, mapped, objects
 
 TRIES = 5  # recordings of one kind until two in a row must agree
 
@@ -22,12 +24,14 @@ class Attempt:
     """The recordings of one kind of call, until two in a row agree."""
 
     def __init__(self, function: Callable[..., Any], roots: tuple, given: tuple, arrays: list[np.ndarray]):
-        self.function, self.roots = function, roots
+        self.function, self.roots = function, (*roots, *objects(given))
         self.inputs = [empty(x.shape, x.dtype) for x in arrays]  # what the program reads; batches are copied here
         buffers = iter(self.inputs)
-        self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers).view(Input))
+        self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers))
         self.previous: Recording | None = None
+        self.answer: Any = None  # what the step returned the last time, but for contents of arrays
         self.tries = 0
+        self.doubt: str | None = None  # what seemed to outlive the step
         self.refusal: str | None = None
 
     def run(self, arrays: list[np.ndarray]) -> tuple[Any, Replay | None]:
@@ -35,32 +39,58 @@ class Attempt:
         for buffer, x in zip(self.inputs, arrays, strict=True):
             np.copyto(buffer, x)
         before = Snapshot(self.roots)
-        randomness, grads = before.randomness(), {t: t.grad for t in before.tensors}
-        previous, state = self.previous, state_of(before, self.previous, self.inputs)
+        randomness, gradients = before.random_states(), Gradients(before.tensors)
+        previous = self.previous
+        if self.doubt is not None:  # garbage in cycles may have been taken for it
+            gc.collect()
+        outlived = outliving(previous, before, gradients) if previous is not None else []
+        state = state_of(before, previous, self.inputs)
         recording = Recording()
-        with launching.recorded(recording):
-            result = self.function(*self.given[0], **self.given[1])
-        self.previous, self.tries = recording, self.tries + 1
+        given = mapped(self.given, lambda x: Tensor(x._array), lambda x: noted(x, "an input"))
+        with launching.recorded(recording), gradients.noted(recording):
+            result = self.function(*given[0], **given[1])
+        del given
         after = Snapshot(self.roots)
-        if before.randomness() != randomness:
+        answer, self.answer = self.answer, describe(bare(result), [])
+        self.previous, self.tries = recording, self.tries + 1
+        if before.random_states() != randomness:
             recording.refuse(_RANDOM)
-        self.refusal = recording.refusal
+        self.refusal = recording.refusal or self._refused(recording, before, result)
         if self.refusal is not None or previous is None:
             return copied(result), None
         why = _changed(before, after) or disagreement(previous, recording)
+        if why is None and answer != self.answer:
+            why = f"the step returned {answer!r:.120} and then {self.answer!r:.120}; return what changes as a tensor"
         if why is not None:
             self.refusal = why if self.tries == TRIES else None
             return copied(result), None
-        expected = expected_gradients(recording, grads)
-        del grads
         state = touched(state, recording, after)
         lasting, ends = lasting_buffers(recording, previous), ends_of(recording, result)
-        self.refusal = unwritten(recording, lasting, ends) or leaked(recording, previous)
-        if self.refusal is not None:
+        doubted, self.doubt = self.doubt, leaked(outlived, recording, previous)
+        self.refusal = unwritten(recording, lasting, ends) or (self.doubt if doubted else None)
+        if self.refusal is not None or self.doubt is not None:
             return copied(result), None
-        replay = Replay(recording, lasting, after, self.given, self.inputs, bare(result), expected)
+        replay = Replay(recording, lasting, after, self.given, self.inputs, bare(result), gradients)
         self.refusal = replay.verify(state)
         return copied(result), replay if self.refusal is None else None
+
+    def _refused(self, recording: Recording, before: Snapshot, result: Any) -> str | None:
+        """What this recording alone says against replaying it."""
+        owners = {id(owner_of(buffer)) for buffer in self.inputs}
+        if any(buffer.writers and id(buffer.owner()) in owners for buffer in recording.buffers):
+            return "the step changes an input in place, of which it has a copy; change a copy, and return it"
+        if before.iterators:
+            return (
+                f"the step reaches an iterator ({before.iterators[0]}), which a replay, without Python, would not "
+                "advance; pass what it yields as inputs"
+            )
+        for value in objects(bare(result)):
+            if not before.reaches(value):
+                return (
+                    f"the step returns an object ({type(value).__name__}) in which a replay could put nothing; return "
+                    "tensors, alone or in tuples, lists and dicts"
+                )
+        return None
 
 
 _RANDOM = (

@@ -6,6 +6,7 @@ a program depends on is looked at before each replay (`guards.py`); where it has
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from .attempt import Attempt
 from .replay import Replay
 from .trees import describe
 
+turn = threading.Lock()  # for one recording at a time; meanwhile, other Python threads' steps run as ever
 MOST_KINDS = 64  # of calls, told apart by shapes and by whatever is no array
 MOST_ALIKE = 4  # programs of one kind of call, such as for training and evaluation, of which the oldest goes first
 
@@ -74,14 +76,22 @@ class Captured:
 
     def attempt(self, args: tuple, options: dict[str, Any]) -> Any:
         """Replay the step, or run and record it; if that comes to nothing, `refusal` says why, and it only runs."""
+        under_way = launching.recording.active
+        if (
+            under_way is not None and under_way.mine
+        ):  # inside of another captured step, which records this one's kernels
+            return self.function(*args, **options)
         arrays: list[np.ndarray] = []
         key = self.key(args, options, arrays)
         replay = self.ready(key)
         if replay is not None:
             return replay.run(arrays)
-        if self.refusal is not None or launching.recording.active is not None or launching.config.DISABLE_JIT:
+        if self.refusal is not None or launching.config.DISABLE_JIT or not turn.acquire(blocking=False):
             return self.function(*args, **options)
-        return self._record(key, args, options, arrays)
+        try:
+            return self._record(key, args, options, arrays)
+        finally:
+            turn.release()
 
     def key(self, args: tuple, options: dict[str, Any], arrays: list[np.ndarray]) -> tuple:
         """What tells kinds of calls apart; the arrays given are collected in `arrays`."""
@@ -118,6 +128,9 @@ class Captured:
     def bytes(self) -> int:
         """Memory that all its programs hold for themselves."""
         return sum(replay.bytes for several in self._replays.values() for replay in several)
+
+    def __reduce__(self) -> tuple:
+        return Captured, (self.function, self.roots)  # programs hold addresses, which a copy must not
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))

@@ -103,10 +103,8 @@ class Loop:
             series = self._series[replay] = self._series_of(replay)
         times = min(most, int(SECONDS / self._seconds) + 1 if self._seconds else 1)
         begun = time.perf_counter()
-        try:
+        with replay.noting():
             done, stopped = series.run(times)
-        finally:
-            replay.finish()
         self._seconds = (time.perf_counter() - begun) / max(done, 1)
         return series, stopped
 

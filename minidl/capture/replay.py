@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 
 from .. import mutation
+from ..kernels import launch as launching
 from ..kernels.program import Program, size_text
 from ..kernels.recording import Recording, owner_of
 from ..tensor import Tensor
+from .gradients import Gradients
 from .guards import Snapshot
 from .trees import mapped
 
 SMALL = 1 << 20  # bytes of an array that no kernel writes, from which on nobody looks whether something else did
+SHORT = 1 << 16  # bytes of an array that Python may read, up to which it is compared before each replay
 State = list[tuple[np.ndarray, np.ndarray]]  # arrays, and copies of what they held
 
 
 class Replay:
-    """A recording as a program; `expected` are gradients that must be there, or not, beforehand."""
+    """A recording as a program."""
 
     def __init__(
         self,
@@ -28,13 +31,17 @@ class Replay:
         given: Any,
         inputs: list[np.ndarray],
         result: Any,
-        expected: list[tuple[Tensor, np.ndarray | None]],
+        gradients: Gradients,
     ):
         self.snapshot, self.inputs, self.result = snapshot, inputs, result
         self._given = given  # kept alive, as calls are told apart by the ids of objects that are no arrays
         self._changed = list(recording.changed)
-        self._leaves = [(leaf, leaf.grad) for leaf in recording.leaves]
-        self._expected = expected
+        self._left, self._expected = gradients.left(recording), gradients.expected(recording)
+        self._read = [  # by Python perhaps, but by no kernel
+            (array, array.tobytes())
+            for array in snapshot.loose
+            if array.nbytes <= SHORT and recording.find(array) is None
+        ]
         self._ends = ends_of(recording, result)
         pinned, keep = list(lasting), [b.owner() for b, stays in zip(recording.buffers, lasting, strict=True) if stays]
         for array in self._ends:
@@ -42,6 +49,7 @@ class Replay:
             if use is not None:
                 pinned[use.buffer] = True
             keep.append(owner_of(array))
+        self._made = [a for a in self._ends if (use := recording.find(a)) is not None and not lasting[use.buffer]]
         self._written = [  # memory that lasts and that the step changes
             owner
             for b, stays in zip(recording.buffers, lasting, strict=True)
@@ -61,21 +69,26 @@ class Replay:
         for leaf, grad in self._expected:
             if leaf.grad is not grad:
                 return False
-        return True
+        return all(array.tobytes() == then for array, then in self._read)
 
     def run(self, arrays: list[np.ndarray]) -> Any:
         """Do the step on these inputs; answer what it returns."""
-        for buffer, x in zip(self.inputs, arrays, strict=True):
-            np.copyto(buffer, x)
-        self.program.run()
-        self.finish()
-        return copied(self.result)
+        with launching._sharing:  # two Python threads may do the same step
+            for buffer, x in zip(self.inputs, arrays, strict=True):
+                np.copyto(buffer, x)
+            with self.noting():
+                self.program.run()
+            return copied(self.result)
 
-    def finish(self) -> None:
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
         """Put right, after the program has run, what Python knows of it."""
-        for leaf, grad in self._leaves:
+        try:
+            yield
+        finally:  # also where it stopped at a wrong label
+            mutation.note_changes(self._changed)
+        for leaf, grad in self._left:
             leaf.grad = grad
-        mutation.note_changes(self._changed)
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
@@ -96,6 +109,8 @@ class Replay:
         after = [(array, array.copy(order="K")) for array, _ in before]
         for array, copy in before:
             array[...] = copy
+        for array in self._made:  # in which a kernel may leave out elements that NumPy filled in
+            array[...] = ~array if array.dtype.kind in "biu" else np.nan
         self.program.run()
         different = [array for array, copy in (*ends, *after) if array.tobytes("A") != copy.tobytes("A")]
         for array, copy in (*ends, *after):
@@ -125,17 +140,6 @@ def ends_of(recording: Recording, result: Any) -> list[np.ndarray]:
     return ends
 
 
-def expected_gradients(
-    recording: Recording, before: dict[Tensor, np.ndarray | None]
-) -> list[tuple[Tensor, np.ndarray | None]]:
-    """The gradients that a step relied on: those it added to, and those that were not there and which it made."""
-    relied = []
-    for leaf, added_to in recording.leaves.items():
-        if before.get(leaf) is None or added_to is before[leaf]:
-            relied.append((leaf, before.get(leaf)))
-    return relied
-
-
 def bare(result: Any) -> Any:
     """What a step returned, without the graph behind it."""
     return mapped(result, lambda tensor: Tensor(tensor._array), lambda array: array)
@@ -151,13 +155,14 @@ def copied(result: Any) -> Any:
 def touched(state: State, recording: Recording, snapshot: Snapshot) -> State:
     """The part of a state that the step touched or reaches."""
     owners = {id(buffer.owner()) for buffer in recording.buffers if buffer.owner() is not None}
-    owners |= {id(owner_of(array)) for array in (*snapshot.arrays, *(t._array for t in snapshot.tensors))}
+    owners |= {id(owner_of(array)) for array in snapshot.known()}
     return [(array, copy) for array, copy in state if id(array) in owners]
 
 
 def state_of(snapshot: Snapshot, previous: Recording | None, inputs: list[np.ndarray]) -> State:
     """Memory that the step may change, with copies: what it reaches, what it wrote the last time, what is small."""
     owners = [owner_of(array) for array in (*inputs, *snapshot.arrays, *(t._array for t in snapshot.tensors))]
+    owners += [owner for array in snapshot.loose if (owner := owner_of(array)).nbytes <= SMALL]
     for buffer in previous.buffers if previous is not None else ():
         owner = buffer.owner()
         if owner is not None and (buffer.writers or owner.nbytes <= SMALL):

@@ -46,3 +46,12 @@ def mapped(value: Any, of_tensor: Callable[[Tensor], Any], of_array: Callable[[n
     if kind is dict:
         return {key: mapped(part, of_tensor, of_array) for key, part in value.items()}
     return value
+
+
+def objects(value: Any) -> list[Any]:
+    """What is neither array nor plain value in `value`: what `describe` tells apart by identity."""
+    kind = type(value)
+    if kind is tuple or kind is list or kind is dict:
+        return [found for part in (value.values() if kind is dict else value) for found in objects(part)]
+    is_array = isinstance(value, np.ndarray | np.generic) or (kind is Tensor and not value._requires_grad)
+    return [] if is_array or kind in _PLAIN else [value]

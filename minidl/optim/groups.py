@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels import recording
 from ..mutation import Watched, note_structure
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class ParamGroup(Watched):
         self._changed()
 
     def _changed(self) -> None:
+        if recording.active is not None:
+            recording.active.refuse(
+                "the step sets an option of an optimizer, as a schedule does, which a replay would not; do it after "
+                "the step, as replays follow"
+            )
         params, form = self.get("params"), None
         if isinstance(params, list):  # one that was appended to would not be noticed
             params = tuple(params)

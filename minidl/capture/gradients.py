@@ -1,0 +1,57 @@
+"""The gradients around a recorded step: what it found, what it must find again, and what it left."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..kernels.noted import plain, shown
+from ..kernels.recording import Recording
+from ..tensor import Tensor
+
+
+class Gradients:
+    """The gradients that tensors have before a step."""
+
+    def __init__(self, tensors: list[Tensor]):
+        self.before = {tensor: tensor.grad for tensor in tensors}
+
+    @contextlib.contextmanager
+    def noted(self, recording: Recording) -> Iterator[None]:
+        """Meanwhile, code that looks at a gradient sees an array that notes what NumPy does to it."""
+        seen = {}
+        try:
+            for tensor, grad in self.before.items():
+                if grad is not None:
+                    seen[tensor] = tensor.grad = shown(grad)
+            yield
+        finally:
+            for tensor in {**self.before, **recording.leaves}:
+                if tensor.grad is not None:
+                    tensor.grad = self.before[tensor] if tensor.grad is seen.get(tensor) else plain(tensor.grad)
+            for leaf, added_to in recording.leaves.items():
+                if added_to is not None and added_to is seen.get(leaf):
+                    recording.leaves[leaf] = self.before[leaf]
+
+    def expected(self, recording: Recording) -> list[tuple[Tensor, np.ndarray | None]]:
+        """The gradients that the step relied on, so that they must be the same, or missing, in a replay.
+
+        These are those it added to, those it found missing and made, those it may have looked at where it changes
+        anything, and else those its kernels read.
+        """
+        relied = []
+        for tensor, grad in {**dict.fromkeys(recording.leaves), **self.before}.items():
+            if tensor in recording.leaves:
+                counts = grad is None or recording.leaves[tensor] is grad
+            elif recording.changed or recording.leaves:
+                counts = True
+            else:
+                counts = tensor.grad is not grad or (grad is not None and recording.find(grad) is not None)
+            if counts:
+                relied.append((tensor, grad))
+        return relied
+
+    def left(self, recording: Recording) -> list[tuple[Tensor, np.ndarray | None]]:
+        """The gradients that the step made, added to or dropped, as it left them."""
+        dropped = [tensor for tensor, grad in self.before.items() if tensor.grad is not grad]
+        return [(tensor, tensor.grad) for tensor in dict.fromkeys([*recording.leaves, *dropped])]

@@ -1,0 +1,265 @@
+"""The Python objects that a step reaches.
+
+The walk starts at the step itself: its closure, the globals that its code names, and what those hold. Of modules,
+classes and objects of a user's classes it takes the attributes that any of the code it comes by names; of lists, dicts
+and objects of other people's classes all.
+"""
+
+import functools
+import random
+import sys
+import types
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..nn import Module
+from ..optim import Schedule
+from ..optim.groups import ParamGroup
+from ..optim.optimizer import Optimizer
+from ..random import Generator, default_generator
+from ..tensor import Tensor
+from .names import is_foreign, is_opaque, is_ours, names_in
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, slice, range, type(Ellipsis))
+MISSING = object()  # stands for what a name does not stand for
+_LONGEST = 1000  # elements of a list that is looked into
+_IMPLIED = frozenset({"forward", "fused_with", "check_options", "numbers"})  # what minidl calls of a user's classes
+_DYNAMIC = frozenset({"vars", "getattr", "hasattr", "__dict__", "asdict", "astuple", "attrgetter"})
+_WRAPPED = ("__wrapped__", "__func__", "fget", "func", "__self__")  # what wraps a function, and a method's object
+
+
+class Walk:
+    """What a walk came by: `parts` says what each object was, and `paths` where it was."""
+
+    def __init__(self, roots: tuple):
+        self.parts: list[tuple] = []
+        self.paths: list[str] = []  # of each part: where it was found
+        self.tensors: list[Tensor] = []
+        self.arrays: list[np.ndarray] = [default_generator.words]  # of optimizers and generators
+        self.loose: list[np.ndarray] = []  # other arrays, which Python may read and change
+        self.iterators: list[str] = []  # where one was found
+        self.randomness: list[Any] = []  # generators that are not minidl's
+        self.containers: list[tuple[str, Any, Any]] = []  # lists, dicts and sets, with copies
+        self.names: list[tuple[Any, str, Any]] = []  # namespaces, what they held under a name
+        self.sizes: list[tuple[Any, int]] = []  # namespaces, how many names they held
+        self.cells: list[tuple[Any, Any]] = []
+        self.slots: list[tuple[Any, str, Any]] = []
+        self._spaces: dict[int, tuple[str, Any]] = {}  # by their owners' ids: namespaces of which counts what is named
+        self._attributes = set(_IMPLIED)  # that the code names
+        self._kept: dict[int, Any] = {}  # by id, and alive, so that no object's id comes to stand for another
+        for root in roots:
+            self._visit("", root)
+        self._settle()
+
+    def reaches(self, value: Any) -> bool:
+        """Whether the walk came by this object."""
+        return id(value) in self._kept
+
+    def _note(self, path: str, *part: Any) -> None:
+        self.paths.append(path)
+        self.parts.append(part)
+
+    def _visit(self, path: str, value: Any) -> None:
+        if isinstance(value, PLAIN):
+            self._note(path, type(value), repr(value))
+            return
+        self._note(path, type(value), id(value))
+        if id(value) in self._kept:
+            return
+        self._kept[id(value)] = value
+        for kinds, visit in _VISITS:
+            if isinstance(value, kinds):
+                visit(self, path, value)
+                return
+        self._visit_object(path, value)
+
+    def _settle(self) -> None:
+        """Visit what is named of namespaces, as long as that brings in more namespaces or names."""
+        looked: set[tuple[int, str]] = set()
+        count = -1
+        while len(looked) > count:
+            count = len(looked)
+            for key, (path, space) in list(self._spaces.items()):
+                for name, value in list(space.items()):
+                    if (key, name) not in looked and self._counts(space, name, value):
+                        looked.add((key, name))
+                        self.names.append((space, name, value))
+                        self._visit(f"{path}.{name}" if path else name, value)
+
+    def _counts(self, space: Any, name: str, value: Any) -> bool:
+        """Whether what a namespace holds under a name may matter to the code."""
+        if isinstance(space, ParamGroup):  # its options are followed, unless the code reads them itself
+            return name in self._attributes and "param_groups" in self._attributes
+        if name in self._attributes:
+            return True
+        if isinstance(space, types.MappingProxyType):  # of a class, whose special methods are called unnamed
+            return name[:2] == "__" and name != "__init__" and isinstance(value, types.FunctionType)
+        return "__builtins__" not in space and bool(self._attributes & _DYNAMIC)
+
+    def _add_space(self, path: str, owner: Any, space: Any) -> None:
+        if id(owner) not in self._spaces:
+            self._spaces[id(owner)] = path, space
+            if not isinstance(owner, types.ModuleType):
+                self.sizes.append((space, len(space)))
+
+    def _visit_object(self, path: str, value: Any) -> None:
+        module = type(value).__module__
+        if is_opaque(module):
+            for name in _WRAPPED:
+                inner = getattr(value, name, None)
+                if inner is not None and not isinstance(inner, types.ModuleType):
+                    self._visit(path, inner)
+            return
+        if hasattr(value, "__dict__"):
+            if is_foreign(module):  # its methods are not looked into
+                self._visit_items(path + ".", vars(value))
+            else:
+                self._add_space(path, value, vars(value))
+        self._visit_classes(path, value)
+
+    def _visit_classes(self, path: str, value: Any) -> None:
+        """What the user's classes of an object hold, and what it has in slots."""
+        for kind in type(value).__mro__:
+            if not is_foreign(kind.__module__):
+                self._add_space(kind.__qualname__, kind, vars(kind))
+            if is_opaque(kind.__module__):
+                continue
+            for name, member in vars(kind).items():
+                if isinstance(member, types.MemberDescriptorType):
+                    held = getattr(value, name, MISSING)
+                    self.slots.append((value, name, held))
+                    self._visit(f"{path}.{name}", held)
+
+    def _visit_tensor(self, path: str, tensor: Tensor) -> None:
+        self._note(path, id(tensor._array), tensor._requires_grad)
+        self._kept[id(tensor._array)] = tensor._array
+        self.tensors.append(tensor)
+
+    def _visit_array(self, path: str, array: np.ndarray) -> None:
+        self.loose.append(array)
+
+    def _visit_module(self, path: str, module: Module) -> None:
+        self._visit_classes(path, module)
+        for name, value in vars(module).items():
+            if name in ("_buffers", "_forward_hooks", "_forward_pre_hooks"):  # counted by the module
+                self._note(path, *value)
+                for inner in value.values():
+                    self._visit(f"{path}.{name}", inner)
+            else:
+                self._visit(f"{path}.{name}", value)
+
+    def _visit_optimizer(self, path: str, optimizer: Optimizer) -> None:
+        self._visit_classes(path, optimizer)
+        for place, group in enumerate(optimizer.param_groups):
+            self._note(f"{path}.param_groups", group.form)
+            self._add_space(f"{path}.param_groups[{place}]", group, group)
+            for number, parameter in enumerate(group["params"]):
+                self._visit(f"{path}.param_groups[{place}]['params'][{number}]", parameter)
+        for arrays in optimizer.state.values():
+            for name, array in arrays.items():
+                self._note(f"{path}.state[...][{name!r}]", id(array))
+                self._kept[id(array)] = array
+                self.arrays.append(array)
+        for name, value in vars(optimizer).items():
+            if name not in ("param_groups", "state", "defaults", "_rows", "_known"):
+                self._visit(f"{path}.{name}", value)
+
+    def _visit_schedule(self, path: str, schedule: Schedule) -> None:
+        self._visit_classes(path, schedule)
+        self._visit_items(path + ".", vars(schedule))
+
+    def _visit_generator(self, path: str, generator: Generator) -> None:
+        self.arrays.append(generator.words)
+
+    def _visit_randomness(self, path: str, generator: Any) -> None:
+        self.randomness.append(generator)
+
+    def _visit_function(self, path: str, function: types.FunctionType) -> None:
+        if is_ours(function.__module__):
+            return
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self.cells.append((cell, contents(cell)))
+            self._visit(f"{path}.{name}" if path else name, contents(cell))
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._visit(f"{path}.__defaults__", default)
+        if is_foreign(function.__module__):
+            return
+        names, space = names_in(function.__code__), function.__globals__
+        self._attributes |= names.attributes
+        for name in sorted(names.globals):
+            value = space.get(name, MISSING)
+            self.names.append((space, name, value))
+            self._visit(name, value)
+        for name in sorted(names.imports):
+            self._visit(name, sys.modules.get(name))
+
+    def _visit_space(self, path: str, value: Any) -> None:
+        """A module or a class: what is named of it counts."""
+        for each in value.__mro__ if isinstance(value, type) else (value,):
+            if not is_foreign(each.__name__ if isinstance(each, types.ModuleType) else each.__module__):
+                self._add_space(path, each, vars(each))
+
+    def _visit_method(self, path: str, method: types.MethodType) -> None:
+        self._visit(path or method.__func__.__name__, method.__func__)
+        self._visit(f"{path}.self" if path else "self", method.__self__)
+
+    def _visit_partial(self, path: str, partial: functools.partial) -> None:
+        for place, value in enumerate((partial.func, *partial.args, *partial.keywords.values())):
+            self._visit(f"{path}[{place}]", value)
+
+    def _visit_sequence(self, path: str, values: Any) -> None:
+        if not isinstance(values, tuple):
+            self.containers.append((path, values, list(values)))
+        for place, value in enumerate(list(values)[:_LONGEST]):
+            self._visit(f"{path}[{place}]", value)
+
+    def _visit_set(self, path: str, values: set | frozenset) -> None:
+        self.containers.append((path, values, values.copy()))
+        self._visit_sequence(path, tuple(values))
+
+    def _visit_bytes(self, path: str, values: bytearray) -> None:
+        self.containers.append((path, values, bytes(values)))
+
+    def _visit_dict(self, path: str, values: dict) -> None:
+        self._visit_items(path, values)
+        if not is_opaque(type(values).__module__):
+            self._visit_object(path, values)
+
+    def _visit_items(self, path: str, values: dict) -> None:
+        self.containers.append((path, values, dict(values)))
+        for key, value in list(values.items())[:_LONGEST]:
+            self._visit(f"{path}{key}" if path.endswith(".") else f"{path}[{key!r}]", value)
+
+    def _visit_iterator(self, path: str, iterator: Any) -> None:
+        self.iterators.append(path)
+
+
+_VISITS: list[tuple[Any, Any]] = [
+    (Tensor, Walk._visit_tensor),
+    (Module, Walk._visit_module),
+    (Optimizer, Walk._visit_optimizer),
+    (Schedule, Walk._visit_schedule),
+    (Generator, Walk._visit_generator),
+    ((np.random.Generator, np.random.RandomState, random.Random), Walk._visit_randomness),
+    (np.ndarray, Walk._visit_array),
+    (types.FunctionType, Walk._visit_function),
+    (types.MethodType, Walk._visit_method),
+    ((types.ModuleType, type), Walk._visit_space),
+    (functools.partial, Walk._visit_partial),
+    ((list, tuple, deque), Walk._visit_sequence),
+    ((set, frozenset), Walk._visit_set),
+    (bytearray, Walk._visit_bytes),
+    (dict, Walk._visit_dict),
+    (Iterator, Walk._visit_iterator),
+]
+
+
+def contents(cell: Any) -> Any:
+    """What a closure's cell holds, if anything yet, or still."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
