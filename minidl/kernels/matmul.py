@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .copying import assign
 from .launch import launch
 from .layout import ordered
 from .product import (
@@ -13,14 +14,12 @@ from .product import (
     WRITE,
     Grid,
     Job,
-    fill_rows,
     multiply,
     nothing,
     panels_of_columns,
     panels_of_rows,
     sum_blocks,
     table,
-    transpose,
 )
 from .simd import ROWS, VECTORS
 from .vectors import REGISTER
@@ -102,11 +101,11 @@ def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndar
     m, n = out.shape
     turned, as_it_lies = np.empty((n, m), x.dtype), not y.flags.c_contiguous
     if bias is not None:
-        launch(fill_rows, n, bias, turned, work=turned.size)
+        assign(turned, bias[:, None])
     plan = _plan(y.shape[::-1], x.shape[::-1], (as_it_lies, False), x.dtype, (bias is not None, False))
     under = turned.reshape(-1) if bias is not None else None
     _product(plan, y.T if as_it_lies else y, x, turned, under)
-    launch(transpose, -(-m // plan.lanes), turned, out, plan.lanes, work=out.size)
+    assign(out, turned.T)
 
 
 @lru_cache(1024)

@@ -217,24 +217,3 @@ def panels_of_columns(x, y: Out, rows: int, lanes: int, low, high):
             for c in range(0, columns, lanes):
                 high_r, high_c = min(lanes, end - r), min(lanes, columns - c)
                 turn(source, r * columns + c, columns, high_r, high_c, target, at + c * width, width)
-
-
-@kernel
-def transpose(x, y: Out, lanes: int, low, high):
-    """y[c, r] = x[r, c]; the range is over blocks of `lanes` rows of y."""
-    rows, columns = x.shape
-    source, target = x.reshape(x.size), y.reshape(y.size)
-    for item in range(low, high):
-        c = item * lanes
-        for r in range(0, rows, lanes):
-            high_r, high_c = min(lanes, rows - r), min(lanes, columns - c)
-            turn(source, r * columns + c, columns, high_r, high_c, target, c * rows + r, rows)
-
-
-@kernel
-def fill_rows(x, y: Out, low, high):
-    """y[r, c] = x[r]."""
-    for r in range(low, high):
-        row, value = y[r], x[r]
-        for c in range(len(row)):
-            row[c] = value

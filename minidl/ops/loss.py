@@ -49,8 +49,11 @@ def _number(value: float, dtype: np.dtype = _WIDE) -> np.ndarray:
 def _sums(values: np.ndarray) -> np.ndarray:
     """The sum of each row, in float64: blocks of fixed size, merged in order."""
     count, size = values.shape
-    partial, sums = np.empty((count, -(-size // kernels.BLOCK))), np.empty(count)
+    partial = np.empty((count, -(-size // kernels.BLOCK)))
     launch(kernels.block_sums, partial.shape[1], values, partial, work=values.size)
+    if partial.shape[1] == 1:  # nothing to merge
+        return partial.reshape(count)
+    sums = np.empty(count)
     launch(kernels.merge_rows, count, partial, sums, work=partial.size)
     return sums
 
