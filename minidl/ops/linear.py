@@ -19,9 +19,9 @@ def sum_rows(x: np.ndarray) -> np.ndarray:
     """The sum over the rows of a C-ordered matrix, in blocks of a fixed number of rows merged in order."""
     blocks = -(-x.shape[0] // BLOCK_ROWS)
     if blocks == 1:  # nothing to merge
-        alone = np.empty((1, x.shape[1]), x.dtype)
-        launch(column_sums, 1, x, alone, work=x.size)
-        return alone[0]
+        out = np.empty(x.shape[1], x.dtype)
+        launch(column_sums, 1, x, out[None], work=x.size)
+        return out
     partial, sums, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1]), np.empty(x.shape[1], x.dtype)
     launch(column_sums, blocks, x, partial, work=x.size)
     launch(merge_columns, x.shape[1], partial, sums, out, work=partial.size)
