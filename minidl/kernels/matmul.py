@@ -18,9 +18,9 @@ from .product import (
     nothing,
     panels_of_columns,
     panels_of_rows,
-    sum_blocks,
     table,
 )
+from .reduce import merge
 from .simd import ROWS, VECTORS
 from .vectors import REGISTER
 
@@ -90,7 +90,7 @@ def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, 
     bias = nothing if bias is None else bias
     launch(multiply, items, left.ravel(), right.ravel(), bias, sums.reshape(-1), *tables, work=work)
     if parts > 1:
-        launch(sum_blocks, out.size, sums, out.reshape(-1), work=sums.size)
+        merge(sums, out.reshape(-1))
 
 
 def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:

@@ -179,18 +179,6 @@ multiply_columns = _kernel(
 
 
 @kernel
-def sum_blocks(partial, out: Out, low, high):
-    """out[i] = sum over blocks b of partial[b, i], in order."""
-    out = out[low:high]
-    for i in range(len(out)):
-        out[i] = 0
-    for b in range(len(partial)):
-        part = partial[b, low:high]
-        for i in range(len(out)):
-            out[i] += part[i]
-
-
-@kernel
 def panels_of_rows(x, y: Out, panels: int, low, high):
     """y[(g, p), (t, k), j] = x[(g, k), t, p * width + j]: panels of columns; the last one's rest is left alone."""
     width, terms = y.shape[2], y.shape[1] // x.shape[1]

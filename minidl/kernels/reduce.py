@@ -7,10 +7,10 @@ are so many interleaved partial sums, and err less.
 import numpy as np
 from numba import njit
 
-from .lanes import LANES, lane_sum, lane_top
-from .launch import Out, kernel
+from .lanes import LANES, lane_sum, lane_top, narrow, widen
+from .launch import Out, kernel, launch
 from .register_arithmetic import less, select, spread
-from .registers import load
+from .registers import load, store
 
 BLOCK_ROWS = 256  # rows summed in the arrays' own dtype before float64 takes over
 
@@ -60,14 +60,17 @@ def column_sums(x, partial: Out, low, high):
 
 
 @kernel
-def merge_columns(partial, sums: Out, out: Out, low, high):
-    """out[c] = sum over blocks b of partial[b, c], in order, in the float64 of `sums`, which may be `out` itself."""
-    sums, out = sums[low:high], out[low:high]
-    for c in range(len(sums)):
-        sums[c] = 0
-    for b in range(len(partial)):
-        row = partial[b, low:high]
-        for c in range(len(sums)):
-            sums[c] += row[c]
-    for c in range(len(sums)):
-        out[c] = sums[c]
+def merge_columns(partial, out: Out, low, high):
+    """out[c] = sum over blocks b of partial[b, c], in order, in float64; the range is over groups of LANES columns."""
+    columns = partial.shape[1]
+    for group in range(low, high):
+        at = group * LANES
+        sums = widen(spread(partial, 0, LANES))
+        for b in range(len(partial)):
+            sums = sums + widen(load(partial, b * columns + at, columns - at, LANES))
+        store(out, at, columns - at, narrow(out, sums))
+
+
+def merge(partial: np.ndarray, out: np.ndarray) -> None:
+    """The sum of each column, in order."""
+    launch(merge_columns, -(-partial.shape[1] // LANES), partial, out, work=partial.size)

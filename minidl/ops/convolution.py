@@ -11,7 +11,8 @@ from ..kernels.convolution import sum_columns
 from ..kernels.copying import fill
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, flat, images, ordered, rows, shaped, stretched
-from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows, sum_blocks
+from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows
+from ..kernels.reduce import merge
 from ..kernels.simd import VECTORS
 from ..kernels.sums import sum_over
 from ..kernels.vectors import REGISTER
@@ -263,7 +264,7 @@ def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool
     total = partial[0]
     if len(partial) > 1:
         total = np.empty(size, x.dtype)
-        launch(sum_blocks, size, partial, total, work=partial.size)
+        merge(partial, total)
     if turned:
         total = ordered(total.reshape(-1, g.outputs).T)
     return total.reshape(g.outputs, *g.window, -1).transpose(0, 3, 1, 2)

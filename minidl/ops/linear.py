@@ -8,7 +8,7 @@ from ..autograd import Pullback, op
 from ..kernels.launch import launch
 from ..kernels.layout import dense, ordered, reshaped
 from ..kernels.matmul import matmul as product
-from ..kernels.reduce import BLOCK_ROWS, column_sums, merge_columns
+from ..kernels.reduce import BLOCK_ROWS, column_sums, merge
 from ..kernels.sums import sum_over
 from .checks import check_broadcast, check_float
 
@@ -22,9 +22,9 @@ def sum_rows(x: np.ndarray) -> np.ndarray:
         out = np.empty(x.shape[1], x.dtype)
         launch(column_sums, 1, x, out[None], work=x.size)
         return out
-    partial, sums, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1]), np.empty(x.shape[1], x.dtype)
+    partial, out = np.empty((blocks, x.shape[1]), x.dtype), np.empty(x.shape[1], x.dtype)
     launch(column_sums, blocks, x, partial, work=x.size)
-    launch(merge_columns, x.shape[1], partial, sums, out, work=partial.size)
+    merge(partial, out)
     return out
 
 
