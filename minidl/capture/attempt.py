@@ -25,7 +25,7 @@ class Attempt:
 
     def __init__(self, function: Callable[..., Any], roots: tuple, given: tuple, arrays: list[np.ndarray]):
         self.function, self.roots = function, (*roots, *objects(given))
-        self.inputs = [empty(x.shape, x.dtype) for x in arrays]  # what the program reads; batches are copied here
+        self.inputs = [empty(x.shape, x.dtype) for x in arrays]  # of the recordings, into which batches are copied
         buffers = iter(self.inputs)
         self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers))
         self.previous: Recording | None = None
@@ -70,8 +70,8 @@ class Attempt:
         self.refusal = unwritten(recording, lasting, ends) or (self.doubt if doubted else None)
         if self.refusal is not None or self.doubt is not None:
             return copied(result), None
-        replay = Replay(recording, lasting, after, self.given, self.inputs, bare(result), gradients)
-        self.refusal = replay.verify(state)
+        replay = Replay(recording, lasting, after, self.inputs, bare(result), gradients)
+        self.refusal = replay.verify(state, self.inputs)
         return copied(result), replay if self.refusal is None else None
 
     def _refused(self, recording: Recording, before: Snapshot, result: Any) -> str | None:

@@ -9,8 +9,8 @@ from ..data.dataset import in_memory
 from ..data.loader import DataLoader
 from ..kernels.gather import keep_number, take_images, take_rows
 from ..kernels.launch import launch, recorded
-from ..kernels.layout import flat, images
-from ..kernels.program import Program, Series, complain
+from ..kernels.layout import empty, flat, images
+from ..kernels.program import STAYS, Program, Series, complain
 from ..kernels.recording import Recording
 from ..tensor import Tensor
 from .captured import Captured
@@ -44,6 +44,7 @@ class Loop:
         self.losses, self._step = np.empty(len(loader)), np.zeros(1, np.int64)
         self._order = np.empty(len(loader.dataset), np.int64)
         self._series: dict[Replay, Series] = {}
+        self._batches: dict[Replay, list[np.ndarray]] = {}
         self._keys: dict[int, tuple] = {}  # by the size of a batch
         self._seconds = 0.0  # that a step takes
 
@@ -102,18 +103,23 @@ class Loop:
         if series is None:
             series = self._series[replay] = self._series_of(replay)
         times = min(most, int(SECONDS / self._seconds) + 1 if self._seconds else 1)
+        replay.program.bind(self._batches[replay])
         begun = time.perf_counter()
-        with replay.noting():
+        done, stopped = 0, 0
+        try:
             done, stopped = series.run(times)
+        finally:
+            replay.note(whole=stopped == len(series.rows))
         self._seconds = (time.perf_counter() - begun) / max(done, 1)
         return series, stopped
 
     def _series_of(self, replay: Replay) -> Series:
         """The step between kernels that take its batch and keep its loss."""
-        before, after, step = Recording(), Recording(), np.zeros(1, np.int64)
+        before, after = Recording(), Recording()
+        batch = self._batches[replay] = [empty(shape, dtype) for shape, dtype in replay.kinds]
         loss = flat(replay.result._array)
         with recorded(before):
-            for source, target in zip(self._arrays, replay.inputs, strict=True):
+            for source, target in zip(self._arrays, batch, strict=True):
                 x, out = (
                     a.reshape(len(a), -1) if a.ndim != 4 else images(a).reshape(len(a), -1) for a in (source, target)
                 )
@@ -124,6 +130,6 @@ class Loop:
             launch(keep_number, 1, loss, self._step, self.losses)
         self._step[0] -= 1
         self.losses[...] = losses
-        keep = [*self._arrays, self._order, self._step, self.losses, loss, *replay.inputs, step]
-        first, last = (Program(r, [True] * len(r.buffers), keep) for r in (before, after))
+        alive = [*self._arrays, self._order, self._step, self.losses, loss, *batch]
+        first, last = (Program(r, [STAYS] * len(r.buffers), alive, []) for r in (before, after))
         return Series([first, replay.program, last])

@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import mutation
 from ..kernels import launch as launching
-from ..kernels.program import Program, size_text
+from ..kernels.layout import dense
+from ..kernels.program import KEPT, STAYS, TEMPORARY, Program
 from ..kernels.recording import Recording, owner_of
 from ..tensor import Tensor
 from .gradients import Gradients
@@ -28,34 +29,54 @@ class Replay:
         recording: Recording,
         lasting: list[bool],
         snapshot: Snapshot,
-        given: Any,
         inputs: list[np.ndarray],
         result: Any,
         gradients: Gradients,
     ):
-        self.snapshot, self.inputs, self.result = snapshot, inputs, result
-        self._given = given  # kept alive, as calls are told apart by the ids of objects that are no arrays
+        self.snapshot, self.result = snapshot, result
+        self.kinds = [(x.shape, x.dtype) for x in inputs]
         self._changed = list(recording.changed)
-        self._left, self._expected = gradients.left(recording), gradients.expected(recording)
+        self._expected = gradients.expected(recording)
         self._read = [  # by Python perhaps, but by no kernel
             (array, array.tobytes())
             for array in snapshot.loose
             if array.nbytes <= SHORT and recording.find(array) is None
         ]
-        self._ends = ends_of(recording, result)
-        pinned, keep = list(lasting), [b.owner() for b, stays in zip(recording.buffers, lasting, strict=True) if stays]
-        for array in self._ends:
-            use = recording.find(array)
-            if use is not None:
-                pinned[use.buffer] = True
-            keep.append(owner_of(array))
-        self._made = [a for a in self._ends if (use := recording.find(a)) is not None and not lasting[use.buffer]]
+        owners = [b.owner() for b in recording.buffers]
         self._written = [  # memory that lasts and that the step changes
             owner
-            for b, stays in zip(recording.buffers, lasting, strict=True)
-            if stays and b.writers and (owner := b.owner()) is not None
+            for b, owner, lasts in zip(recording.buffers, owners, lasting, strict=True)
+            if lasts and b.writers and owner is not None
         ]
-        self.program = Program(recording, pinned, keep)
+        self._lay_out(recording, lasting, inputs, gradients)
+
+    def _lay_out(
+        self, recording: Recording, lasting: list[bool], inputs: list[np.ndarray], gradients: Gradients
+    ) -> None:
+        """Make the program: gradients move into its arena, what the step returned stays where it is."""
+        homes = [STAYS if lasts else TEMPORARY for lasts in lasting]
+        left = gradients.left(recording)
+        for grad in (grad for _, grad in left if grad is not None):
+            use = recording.find(grad)
+            if use is not None and homes[use.buffer] == TEMPORARY:
+                homes[use.buffer] = KEPT
+        self._results = results_of(self.result)
+        for array in self._results:
+            use = recording.find(array)
+            if use is not None:
+                homes[use.buffer] = STAYS
+        alive = [b.owner() for b, home in zip(recording.buffers, homes, strict=True) if home == STAYS]
+        self.program = Program(recording, homes, alive, inputs)
+        self._left = [(leaf, grad if grad is None else self.program.placed(recording, grad)) for leaf, grad in left]
+        self._recorded = [grad for _, grad in left if grad is not None]
+        self._made = [grad for _, grad in self._left if grad is not None]
+        self._dropped = [
+            leaf
+            for leaf, grad in left
+            if grad is not None and (use := recording.find(grad)) is not None and homes[use.buffer] == KEPT
+        ]
+        fresh = [use is not None and not lasting[use.buffer] for use in map(recording.find, self._results)]
+        self._new = [array for array, new in zip(self._results, fresh, strict=True) if new]
 
     def holds(self) -> bool:
         """Whether all is as it was when the step was recorded, but for the contents of arrays."""
@@ -74,48 +95,53 @@ class Replay:
     def run(self, arrays: list[np.ndarray]) -> Any:
         """Do the step on these inputs; answer what it returns."""
         with launching._sharing:  # two Python threads may do the same step
-            for buffer, x in zip(self.inputs, arrays, strict=True):
-                np.copyto(buffer, x)
-            with self.noting():
-                self.program.run()
+            try:
+                self.program.run([_ready(x) for x in arrays])
+            except BaseException:
+                self.note(whole=False)
+                raise
+            self.note()
             return copied(self.result)
 
-    @contextlib.contextmanager
-    def noting(self) -> Iterator[None]:
-        """Put right, after the program has run, what Python knows of it."""
-        try:
-            yield
-        finally:  # also where it stopped at a wrong label
-            mutation.note_changes(self._changed)
-        for leaf, grad in self._left:
-            leaf.grad = grad
+    def note(self, whole: bool = True) -> None:
+        """Put right, after the program has run, what Python knows of it; where a check stopped it, it is not whole."""
+        mutation.note_changes(self._changed)
+        if whole:
+            for leaf, grad in self._left:
+                leaf.grad = grad
+        else:
+            for leaf in self._dropped:  # their memory served for other things meanwhile
+                leaf.grad = None
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
         """Put back, at the end, what running the program has changed meanwhile."""
-        state = [(array, array.copy(order="K")) for array in (*self._written, *self._ends)]
+        state = [(array, array.copy(order="K")) for array in (*self._written, *self._results, *self._made)]
         try:
             yield
         finally:
             for array, copy in state:
-                array[...] = copy
+                if array.flags.writeable:
+                    array[...] = copy
 
-    def verify(self, before: State) -> str | None:
+    def verify(self, before: State, inputs: list[np.ndarray]) -> str | None:
         """Do the recorded step again from the state it began with; where the bits differ, or None.
 
         Afterwards all is as the recorded step left it.
         """
-        ends = [(array, array.copy(order="K")) for array in self._ends]
-        after = [(array, array.copy(order="K")) for array, _ in before]
+        after = [(array, array.copy(order="K")) for array in (*self._results, *(array for array, _ in before))]
+        left = [grad.copy(order="K") for grad in self._recorded]
         for array, copy in before:
             array[...] = copy
-        for array in self._made:  # in which a kernel may leave out elements that NumPy filled in
+        for array in self._new:  # in which a kernel may leave out elements that NumPy filled in
             array[...] = ~array if array.dtype.kind in "biu" else np.nan
-        self.program.run()
-        different = [array for array, copy in (*ends, *after) if array.tobytes("A") != copy.tobytes("A")]
-        for array, copy in (*ends, *after):
+        self.program.run(inputs)
+        found = [*after, *zip(self._made, left, strict=True)]
+        different = [array for array, copy in found if array.tobytes("A") != copy.tobytes("A")]
+        for array, copy in after:
             array[...] = copy
         if not different:
+            self.note()
             return None
         return (
             f"a replay differs from the step itself in an array of shape {different[0].shape}: something besides "
@@ -124,20 +150,29 @@ class Replay:
 
     @property
     def bytes(self) -> int:
-        """Memory of its own: the arena, inputs, gradients and results."""
-        own = {id(owner): owner for owner in map(owner_of, (*self.inputs, *self._ends))}
-        return self.program.arena_bytes + sum(owner.nbytes for owner in own.values())
+        """Memory of its own: the arena, and what the step returns."""
+        return self.program.arena_bytes + sum(array.nbytes for array in self._new)
 
     def __repr__(self) -> str:
-        rest = self.bytes - self.program.arena_bytes
-        return f"{self.program}, {size_text(rest)} of inputs, gradients and results"
+        return repr(self.program)
 
 
 def ends_of(recording: Recording, result: Any) -> list[np.ndarray]:
     """The arrays that outlive the step: gradients, and what it returned."""
-    ends = [leaf.grad for leaf in recording.leaves if leaf.grad is not None]
-    mapped(result, lambda tensor: ends.append(tensor._array), ends.append)
-    return ends
+    return [leaf.grad for leaf in recording.leaves if leaf.grad is not None] + results_of(result)
+
+
+def results_of(result: Any) -> list[np.ndarray]:
+    """The arrays of what a step returned."""
+    results: list[np.ndarray] = []
+    mapped(result, lambda tensor: results.append(tensor._array), results.append)
+    return results
+
+
+def _ready(x: np.ndarray) -> np.ndarray:
+    """An input as kernels read it: in canonical order, aligned to its elements."""
+    x = dense(x)
+    return x if x.flags.aligned else x.copy(order="K")
 
 
 def bare(result: Any) -> Any:

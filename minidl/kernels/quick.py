@@ -19,7 +19,7 @@ from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 _HEAD = object.__basicsize__  # of every object; its last word is the type
 _TYPE, _VALUE, _LENGTH = _HEAD - 8, _HEAD, _HEAD  # of any object, of a float, of a tuple
 _ITEMS = tuple.__basicsize__
-_DATA, _NDIM, _EXTENTS, _DTYPE, _FLAGS = (_HEAD + at for at in (0, 8, 16, 40, 48))  # of an array
+DATA, _NDIM, _EXTENTS, _DTYPE, _FLAGS = (_HEAD + at for at in (0, 8, 16, 40, 48))  # of an array
 _C_ORDERED_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _METH_FASTCALL = 0x80
 ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state
@@ -55,7 +55,7 @@ def _packed(state, row, count, items, block):
                 return False
             if half_at(item + _FLAGS) & _C_ORDERED_ALIGNED != _C_ORDERED_ALIGNED:
                 return False
-            put(block, word_at(item + _DATA))
+            put(block, word_at(item + DATA))
             extents = word_at(item + _EXTENTS)
             for d in range(kind):
                 put(block + 8 + 8 * d, word_at(extents + 8 * d))
