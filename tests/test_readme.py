@@ -10,7 +10,7 @@ import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-LOOP, TRAINER, ACTIVATION, NORM = PROGRAMS
+LOOP, TRAINER, CAPTURE, ACTIVATION, NORM = PROGRAMS
 
 
 def run(program, folder):
@@ -64,3 +64,12 @@ def test_the_first_block_has_two_commands():
     commands = first.strip().splitlines()
     assert len(commands) == 2
     assert "-m experiments loss_curves" in commands[0] and "-m pytest" in commands[1]
+
+
+def test_the_captured_step(tmp_path):
+    done = run(CAPTURE, tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = re.search(r"mean loss ([\d.]+), then ([\d.]+)", done.stdout).groups()
+    assert 0 < float(second) < float(first) < 0.5
+    assert "<captured train: " in done.stdout and " kernels, " in done.stdout
+    assert re.search(r"^multiply +\d+ +[\d.]+ +\d+% +[\d.]+ +[\d.]+$", done.stdout, re.MULTILINE)
