@@ -63,22 +63,23 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 
     The bits are the same on any number of threads.
     """
-    out = np.empty((len(x), y.shape[1]), x.dtype) if out is None else out
-    ordered = x.flags.c_contiguous, y.flags.c_contiguous
-    plan = _plan(x.shape, y.shape, ordered, x.dtype, (False, bias is None and not ordered[0]))
+    left, right, dtype = x.shape, y.shape, x.dtype
+    if out is None:
+        out = np.empty((left[0], right[1]), dtype)
+    straight = x.flags.c_contiguous, y.flags.c_contiguous
+    plan = _plan(left, right, straight, dtype, (False, bias is None and not straight[0]))
     if not out.size:
         return out
     if plan.few_rows:
         _product_turned(x, y, out, bias)
     else:
-        _product(plan, x if ordered[0] else x.T, y if ordered[1] else y.T, out, bias)
+        _product(plan, x if straight[0] else ordered(x.T), y if straight[1] else ordered(y.T), out, bias)
     return out
 
 
 def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
-    """The operands, or their transposes, in C order."""
+    """The operands, or their transposes, which are C-ordered."""
     _, shape, turned, lanes, parts, items, work, nothing, tables = plan
-    left, right = ordered(left), ordered(right)
     if shape is not None:
         copy = np.empty(shape, left.dtype)
         if turned:
@@ -88,7 +89,7 @@ def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, 
         right = copy
     sums = out if parts == 1 else np.empty((parts, out.size), out.dtype)
     bias = nothing if bias is None else bias
-    launch(multiply, items, left.ravel(), right.ravel(), bias, sums.reshape(-1), *tables, work=work)
+    launch(multiply, items, left.ravel(), right.ravel(), bias, sums.ravel(), *tables, work=work)
     if parts > 1:
         merge(sums, out.reshape(-1))
 
@@ -104,7 +105,7 @@ def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndar
         assign(turned, bias[:, None])
     plan = _plan(y.shape[::-1], x.shape[::-1], (as_it_lies, False), x.dtype, (bias is not None, False))
     under = turned.reshape(-1) if bias is not None else None
-    _product(plan, y.T if as_it_lies else y, x, turned, under)
+    _product(plan, ordered(y.T) if as_it_lies else y, x, turned, under)
     assign(out, turned.T)
 
 
