@@ -27,6 +27,11 @@ COUNTS = {
     "pools": 300,
     "sums": 200,
     "updates": 100,
+    "pairs": 300,
+    "functions": 150,
+    "extremes": 250,
+    "unbroadcasting": 200,
+    "shaping": 150,
     "copies": 400,
     "orders": 200,
 }
