@@ -98,7 +98,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. Changing it between an op and backward is detected and refused."""
-        _leaves_minidl("data")
+        note_reading("data")
         if not self._exposed:
             mutation.expose(self)
         return self._array
@@ -196,7 +196,7 @@ class Tensor:
         """
         if self.size != 1:
             raise ValueError(f"item: expected one element, got shape {self.shape}")
-        _leaves_minidl("item(), float() or a comparison")
+        note_reading("item(), float() or a comparison")
         return self._array.item()
 
     def numpy(self) -> np.ndarray:
@@ -205,7 +205,7 @@ class Tensor:
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""
-        _leaves_minidl("tolist()")
+        note_reading("tolist()")
         return self._array.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -226,7 +226,7 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        _leaves_minidl("an index")
+        note_reading("an index")
         return self._array.__index__()
 
     def __bool__(self) -> bool:
@@ -236,7 +236,7 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __repr__(self) -> str:
-        _leaves_minidl("printing")
+        note_reading("printing")
         values = np.array2string(self._array, separator=", ", prefix="tensor(", threshold=200)
         kind = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         grad = ", requires_grad=True" if self.requires_grad and self.node is None else ""
@@ -244,7 +244,7 @@ class Tensor:
         return f"tensor({values}{kind}{grad}{made})"
 
 
-def _leaves_minidl(how: str) -> None:
+def note_reading(how: str) -> None:
     """Note, while a step is recorded, that it has a tensor's values in Python, where no replay could follow."""
     if recording.active is not None:
         recording.active.refuse(

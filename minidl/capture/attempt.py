@@ -30,6 +30,7 @@ class Attempt:
         self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers))
         self.previous: Recording | None = None
         self.answer: Any = None  # what the step returned the last time, but for contents of arrays
+        self.found: Snapshot | None = None  # what the step reached after the last recording
         self.tries = 0
         self.doubt: str | None = None  # what seemed to outlive the step
         self.refusal: str | None = None
@@ -40,7 +41,8 @@ class Attempt:
             np.copyto(buffer, x)
         before = Snapshot(self.roots)
         randomness, gradients = before.random_states(), Gradients(before.tensors)
-        previous = self.previous
+        outside = _changed_outside(self.found, before)
+        previous = self.previous if outside is None else None
         if self.doubt is not None:  # garbage in cycles may have been taken for it
             gc.collect()
         outlived = outliving(previous, before, gradients) if previous is not None else []
@@ -50,12 +52,14 @@ class Attempt:
         with launching.recorded(recording), gradients.noted(recording):
             result = self.function(*given[0], **given[1])
         del given
-        after = Snapshot(self.roots)
+        self.found = after = Snapshot(self.roots)
         answer, self.answer = self.answer, describe(bare(result), [])
         self.previous, self.tries = recording, self.tries + 1
         if before.random_states() != randomness:
             recording.refuse(_RANDOM)
         self.refusal = recording.refusal or self._refused(recording, before, result)
+        if previous is None:
+            self.refusal = self.refusal or (outside if self.tries == TRIES else None)
         if self.refusal is not None or previous is None:
             return copied(result), None
         why = _changed(before, after) or disagreement(previous, recording)
@@ -97,6 +101,12 @@ _RANDOM = (
     "the step draws from Python's or NumPy's random numbers, as a replay would not; use minidl's Generator, or draw "
     "before the step and pass the numbers in"
 )
+
+
+def _changed_outside(found: Snapshot | None, before: Snapshot) -> str | None:
+    """What was changed between two recordings among the objects that the step reaches."""
+    where = found.difference(before) if found is not None else None
+    return None if where is None else f"{where} changes between steps, so that each is another; pass it in as an array"
 
 
 def _changed(before: Snapshot, after: Snapshot) -> str | None:

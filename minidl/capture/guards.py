@@ -41,6 +41,9 @@ class Snapshot(Walk):
 
     def difference(self, other: "Snapshot") -> str | None:
         """Where another snapshot first differs, or None."""
+        for (path, _, mine), (_, _, theirs) in zip(self.containers, other.containers, strict=False):
+            if len(theirs) != len(mine):
+                return path
         for path, mine, theirs in zip(self.paths, self.parts, other.parts, strict=False):
             if mine != theirs:
                 return path

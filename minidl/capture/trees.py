@@ -22,6 +22,8 @@ def describe(value: Any, arrays: list[np.ndarray]) -> tuple:
         return kind, array.shape, array.dtype
     if kind is tuple or kind is list:
         return kind, *[describe(part, arrays) for part in value]
+    if kind is float:
+        return kind, repr(value)  # 0 and -0 are equal, and NaN is not
     if kind in _PLAIN:
         return kind, value
     if isinstance(value, np.ndarray):

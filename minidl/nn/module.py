@@ -12,7 +12,7 @@ import numpy as np
 from ..checks import check_dtype
 from ..kernels.layout import dense
 from ..mutation import Watched, note_structure
-from ..tensor import FLOATS, Tensor
+from ..tensor import FLOATS, Tensor, note_reading
 from . import state
 from .hooks import Handle
 from .parameter import Parameter
@@ -210,6 +210,7 @@ class Module:
 
         Unlike PyTorch's, the arrays are copies: a snapshot that training does not change.
         """
+        note_reading("state_dict()")
         return {name: np.array(held._array, order="C") for name, held in self._named_state()}
 
     def load_state_dict(self, state_dict: Any, strict: bool = True) -> state.IncompatibleKeys:

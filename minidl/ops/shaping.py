@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import Pullback, op
 from ..checks import check_sizes
+from ..kernels import recording
 from ..kernels.copying import assign
 from ..kernels.layout import cleared_like, empty, reshaped
 from ..mutation import note_change
@@ -162,6 +163,8 @@ def setitem(x: Tensor, at: Any, value: Any) -> None:
             "assignment to a tensor that requires a gradient cannot be recorded; use where(...), or change x.data or "
             "x.detach()"
         )
+    if recording.active is not None:
+        recording.active.refuse("the step assigns to elements in place, as a replay would not; use where(...)")
     value = value._array if isinstance(value, Tensor) else value
     try:
         x._array[_plain_index(at)] = value

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..kernels.layout import dense
 from ..mutation import Watched, note_structure
-from ..tensor import FLOATS, Tensor
+from ..tensor import FLOATS, Tensor, note_reading
 from .groups import ParamGroup
 
 
@@ -88,6 +88,7 @@ class Optimizer:
 
         Parameters are counted through all groups: `{"state": {0: {...}}, "param_groups": [{"params": [0, ...], ...}]}`.
         """
+        note_reading("state_dict()")
         places, groups = {}, []
         for group in self.param_groups:
             indices = [places.setdefault(id(parameter), len(places)) for parameter in group["params"]]
