@@ -11,7 +11,7 @@ from ..kernels import columns, moments, statistics
 from ..kernels import normalization as kernels
 from ..kernels.lanes import CACHE_LINE
 from ..kernels.launch import launch
-from ..kernels.layout import dense, flat
+from ..kernels.layout import dense, empty, flat
 from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 from .constants import ones, zeros
@@ -150,13 +150,9 @@ def _as_given(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _output(like: np.ndarray, walk: moments.Walk) -> tuple[np.ndarray, bool]:
-    """An uninitialised row, and whether it is to be stored past the caches, aligned to their lines."""
-    size = like.nbytes
-    if size < kernels.STREAM_FROM or walk.groups or walk.width * like.itemsize % CACHE_LINE:
-        return np.empty(like.size, like.dtype), False
-    memory = np.empty(size + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(like.dtype), True
+    """An uninitialised row, and whether it is to be stored past the caches, which takes one that begins at a line."""
+    large = like.nbytes >= kernels.STREAM_FROM and not walk.groups
+    return empty((like.size,), like.dtype), large and walk.width * like.itemsize % CACHE_LINE == 0
 
 
 def _surely_fit(x: np.ndarray, *given: Any) -> bool:
