@@ -169,9 +169,13 @@ def _surely_fit(x: np.ndarray, *given: Any) -> bool:
         flags = running.flags
         if not (flags.c_contiguous and flags.writeable):
             return False
-    if tracked is None or tracked.dtype is not _UNCOUNTED.dtype or tracked.size != 1 or not tracked.flags.writeable:
+    if type(tracked) is not np.ndarray or tracked.dtype is not _UNCOUNTED.dtype:
         return False
-    return type(momentum) is type(eps) is float and 0 <= momentum <= 1 and 0 <= eps < math.inf
+    if tracked.size != 1 or not tracked.flags.writeable:
+        return False
+    if momentum is not None and not (type(momentum) is float and 0 <= momentum <= 1):
+        return False
+    return type(eps) is float and 0 <= eps < math.inf
 
 
 def _check_batch_norm(
