@@ -25,9 +25,3 @@ def dropout_forward(x, y: Out, zeroed: Out, place, keep: int, scale: float, low,
         at, count = BLOCK * b, len(x) - BLOCK * b
         store_bits(zeroed, 2 * b, dropped)
         store(y, at, count, select(dropped, zero, factor * load(x, at, count, BLOCK)))
-
-
-@kernel
-def drop_all(y: Out, low, high):
-    """y = 0."""
-    y[low:high] = 0

@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import empty_like, flat
+from ..kernels.layout import cleared_like, empty_like, flat
 from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
@@ -30,7 +30,7 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
         return x, lambda dy: dy
     keep = round((1 - p) * 2**32)
     if keep == 0:
-        return _zeros(x), _zeros
+        return cleared_like(x), cleared_like
     y, blocks, scale = empty_like(x), -(-x.size // BLOCK), 1 / (1 - p)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
     place = as_generator(rng).reserve(-(-x.size // 4))
@@ -42,9 +42,3 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
         return dx
 
     return y, pullback
-
-
-def _zeros(x: np.ndarray) -> np.ndarray:
-    out = empty_like(x)
-    launch(kernels.drop_all, out.size, flat(out))
-    return out
