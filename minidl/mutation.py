@@ -35,7 +35,7 @@ _structure = 0  # serial of the latest change of structure
 
 def fingerprint(array: np.ndarray) -> int:
     """A number that changes when an element of the array does; 0 while a step is recorded, which reads no `.data`."""
-    if recording.active is not None:
+    if recording.active is not None and recording.active.mine:
         return 0
     memory = flat(array)
     if memory.nbytes % 4:
@@ -56,7 +56,7 @@ def note_change(tensor: "Tensor") -> None:
     global _latest
     root = tensor if tensor._base is None else tensor._base
     root._changed = _latest = next(serials)
-    if recording.active is not None:
+    if recording.active is not None and recording.active.mine:
         recording.active.changed[root] = None
 
 

@@ -109,6 +109,7 @@ def outliving(previous: Recording, snapshot: Snapshot, gradients: Gradients) -> 
     ]  # may hold
     known = {id(owner_of(array)) for array in snapshot.known()}
     known |= {id(owner_of(grad)) for grad in gradients.before.values() if grad is not None}
+    previous.leaves.clear()  # whose gradients the recording itself would keep
     alive = [(place, buffer.owner()) for place, buffer in enumerate(previous.buffers)]
     return [(place, owner) for place, owner in alive if owner is not None and id(owner) not in known]
 

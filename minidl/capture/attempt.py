@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..kernels import launch as launching
+from ..kernels.layout import copied as copied_by_kernel
 from ..kernels.layout import empty
-from ..kernels.noted import noted
+from ..kernels.noted import noted, plain
 from ..kernels.recording import Recording, owner_of
 from ..tensor import Tensor
 from .agreement import disagreement, lasting_buffers, leaked, outliving, unwritten
-from .gradients import Gradients
+from .gradients import Gradients, Relied, others
 from .guards import Snapshot
 from .replay import Replay, bare, copied, ends_of, state_of, touched
 from .trees import describe, mapped, objects
@@ -27,10 +28,11 @@ class Attempt:
         self.function, self.roots = function, (*roots, *objects(given))
         self.inputs = [empty(x.shape, x.dtype) for x in arrays]  # of the recordings, into which batches are copied
         buffers = iter(self.inputs)
-        self.given = mapped(given, lambda _: Tensor(next(buffers)), lambda _: next(buffers))
+        self.given = mapped(given, lambda x: x if x._requires_grad else Tensor(next(buffers)), lambda _: next(buffers))
         self.previous: Recording | None = None
         self.answer: Any = None  # what the step returned the last time, but for contents of arrays
         self.found: Snapshot | None = None  # what the step reached after the last recording
+        self.relied: Relied = []  # the gradients from before it on which the last recording relied
         self.tries = 0
         self.doubt: str | None = None  # what seemed to outlive the step
         self.refusal: str | None = None
@@ -48,9 +50,11 @@ class Attempt:
         outlived = outliving(previous, before, gradients) if previous is not None else []
         state = state_of(before, previous, self.inputs)
         recording = Recording()
-        given = mapped(self.given, lambda x: Tensor(x._array), lambda x: noted(x, "an input"))
+        given = mapped(
+            self.given, lambda x: x if x._requires_grad else Tensor(x._array), lambda x: noted(x, "an input")
+        )
         with launching.recorded(recording), gradients.noted(recording):
-            result = self.function(*given[0], **given[1])
+            result = self._apart(self.function(*given[0], **given[1]))
         del given
         self.found = after = Snapshot(self.roots)
         answer, self.answer = self.answer, describe(bare(result), [])
@@ -60,9 +64,10 @@ class Attempt:
         self.refusal = recording.refusal or self._refused(recording, before, result)
         if previous is None:
             self.refusal = self.refusal or (outside if self.tries == TRIES else None)
+        relied, self.relied = self.relied, gradients.relied(recording)
         if self.refusal is not None or previous is None:
             return copied(result), None
-        why = _changed(before, after) or disagreement(previous, recording)
+        why = _changed(before, after) or disagreement(previous, recording) or others(relied, self.relied)
         if why is None and answer != self.answer:
             why = f"the step returned {answer!r:.120} and then {self.answer!r:.120}; return what changes as a tensor"
         if why is not None:
@@ -77,6 +82,19 @@ class Attempt:
         replay = Replay(recording, lasting, after, self.inputs, bare(result), gradients)
         self.refusal = replay.verify(state, self.inputs)
         return copied(result), replay if self.refusal is None else None
+
+    def _apart(self, result: Any) -> Any:
+        """What the step returned, with copies, which are part of it, of what lies in its inputs."""
+        owners = {id(owner_of(buffer)) for buffer in self.inputs}
+
+        def apart(array: np.ndarray) -> np.ndarray:
+            return copied_by_kernel(plain(array)) if id(owner_of(array)) in owners else plain(array)
+
+        def of_tensor(tensor: Tensor) -> Tensor:
+            array = apart(tensor._array)
+            return tensor if array is tensor._array else Tensor(array)
+
+        return mapped(result, of_tensor, apart)
 
     def _refused(self, recording: Recording, before: Snapshot, result: Any) -> str | None:
         """What this recording alone says against replaying it."""

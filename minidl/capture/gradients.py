@@ -1,6 +1,7 @@
 """The gradients around a recorded step: what it found, what it must find again, and what it left."""
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from ..kernels.noted import plain, shown
 from ..kernels.recording import Recording
 from ..tensor import Tensor
+
+Relied = list[tuple[weakref.ref[Tensor], weakref.ref[np.ndarray]]]
 
 
 class Gradients:
@@ -36,22 +39,41 @@ class Gradients:
     def expected(self, recording: Recording) -> list[tuple[Tensor, np.ndarray | None]]:
         """The gradients that the step relied on, so that they must be the same, or missing, in a replay.
 
-        These are those it added to, those it found missing and made, those it may have looked at where it changes
-        anything, and else those its kernels read.
+        These are those it added to, dropped, or read by kernels, and those it found missing: an optimizer passes over
+        their tensors.
         """
         relied = []
         for tensor, grad in {**dict.fromkeys(recording.leaves), **self.before}.items():
             if tensor in recording.leaves:
                 counts = grad is None or recording.leaves[tensor] is grad
-            elif recording.changed or recording.leaves:
-                counts = True
+            elif grad is None:
+                counts = bool(recording.changed or recording.leaves)
             else:
-                counts = tensor.grad is not grad or (grad is not None and recording.find(grad) is not None)
+                counts = tensor.grad is not grad or recording.find(grad) is not None
             if counts:
                 relied.append((tensor, grad))
         return relied
+
+    def relied(self, recording: Recording) -> Relied:
+        """The same, held weakly."""
+        return [
+            (weakref.ref(tensor), weakref.ref(grad)) for tensor, grad in self.expected(recording) if grad is not None
+        ]
 
     def left(self, recording: Recording) -> list[tuple[Tensor, np.ndarray | None]]:
         """The gradients that the step made, added to or dropped, as it left them."""
         dropped = [tensor for tensor, grad in self.before.items() if tensor.grad is not grad]
         return [(tensor, tensor.grad) for tensor in dict.fromkeys([*recording.leaves, *dropped])]
+
+
+def others(then: Relied, now: Relied) -> str | None:
+    """Whether two steps in a row relied on other gradients, as a sentence."""
+    pairs = [[(tensor(), grad()) for tensor, grad in relied] for relied in (then, now)]
+    if len(then) == len(now) and all(
+        a is c and b is d and b is not None for (a, b), (c, d) in zip(*pairs, strict=True)
+    ):
+        return None
+    return (
+        "the step adds to gradients, or uses some, that are other arrays in the next step; zero them in the step, or "
+        "capture what makes them as well"
+    )

@@ -172,11 +172,13 @@ def recorded(into: recording.Recording) -> Iterator[None]:
     """Note every launch of this thread in `into`; meanwhile all go through the doors."""
     global _quick
     _start()
-    before, recording.active, _quick = _quick, into, _never
-    try:
-        yield
-    finally:
-        recording.active, _quick = None, before
+    with _turn:
+        before = recording.active, _quick
+        recording.active, _quick = into, _never
+        try:
+            yield
+        finally:
+            recording.active, _quick = before
 
 
 def _coerced(kernel: Kernel, arguments: tuple) -> tuple:
@@ -213,6 +215,7 @@ _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which hold
 _shared_block = np.zeros(BLOCK_WORDS + 8 * (2 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
 _shared_block[THREADS] = config.NUMBA_NUM_THREADS
 _sharing = threading.RLock()  # ... lets other Python threads run: they must not write over what its chunks still read
+_turn = threading.RLock()  # of threads that record
 _loop = 0  # address of the loop over chunks; 0 until the first launch
 _most_threads = config.NUMBA_NUM_THREADS
 _words = np.zeros(7, np.int64)  # what `_quick` knows: see quick.py
@@ -248,7 +251,8 @@ def _start() -> None:
 
 def _after_fork() -> None:
     # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
-    global _most_threads, _sharing
+    global _most_threads, _sharing, _turn
+    _turn = threading.RLock()
     _sharing = threading.RLock()  # a thread that the child does not have may have held it
     if _loop:
         _shared_block[THREADS] = _most_threads = 1

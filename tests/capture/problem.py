@@ -52,6 +52,17 @@ class Problem:
         return [self.losses, self.model, self.optimizer]
 
 
+def forward_and_back(problem: Problem) -> Callable[[Any, Any], Tensor]:
+    """A step that only adds to gradients."""
+
+    def step(x: Any, y: Any) -> Tensor:
+        loss = problem.loss_of(problem.model(x), y)
+        loss.backward()
+        return loss
+
+    return step
+
+
 def bits(value: Any) -> Any:
     """All numbers in something, as bytes: weights, buffers, gradients, velocities, states."""
     if isinstance(value, nn.Module):
