@@ -1,5 +1,11 @@
 """minidl: train small networks on the CPU, and see what normalization does to them."""
 
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # what an import makes stays: to look for garbage among all of Numba's objects would take 30 ms of it
+
+# ruff: noqa: E402
 from . import nn, ops, optim
 from .autograd import OPS, no_grad, op
 from .capture import capture, profile
@@ -9,6 +15,9 @@ from .nn.serialization import load, save
 from .ops import concatenate, stack, where
 from .random import Generator, manual_seed
 from .tensor import Tensor, tensor
+
+if _collects:
+    gc.enable()
 
 __version__ = "0.1.0"
 __all__ = [

@@ -8,15 +8,17 @@ a program depends on is looked at before each replay (`guards.py`); where it has
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import autograd
 from ..kernels import launch as launching
-from .attempt import Attempt
-from .replay import Replay
 from .trees import describe
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
+    from .replay import Replay
 
 turn = threading.Lock()  # for one recording at a time; meanwhile, other Python threads' steps run as ever
 MOST_KINDS = 64  # of calls, told apart by shapes and by whatever is no array
@@ -97,7 +99,7 @@ class Captured:
         """What tells kinds of calls apart; the arrays given are collected in `arrays`."""
         return describe(args, arrays), describe(options, arrays), autograd._state.recording
 
-    def ready(self, key: tuple | None) -> Replay | None:
+    def ready(self, key: tuple | None) -> "Replay | None":
         """The replay that does for such a call now, if there is one."""
         for replay in self._replays.get(key, ()):
             if replay.holds():
@@ -105,6 +107,8 @@ class Captured:
         return None
 
     def _record(self, key: tuple, args: tuple, options: dict[str, Any], arrays: list[np.ndarray]) -> Any:
+        from .attempt import Attempt  # here, as what it imports takes a tenth of the time that Numba does
+
         attempt = self._attempts.get(key)
         if attempt is None:
             if len(self._attempts) + len(self._replays) >= MOST_KINDS:

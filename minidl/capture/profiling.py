@@ -2,11 +2,13 @@
 
 import statistics
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..kernels.program import Program
 from ..kernels.recording import Row, Use
 from .captured import Captured
+
+if TYPE_CHECKING:
+    from ..kernels.program import Program
 
 ROUNDS = 20
 
@@ -42,7 +44,7 @@ def profile(step: Any) -> None:
     print(table(lines))
 
 
-def measure(program: Program, rounds: int = ROUNDS) -> list[Line]:
+def measure(program: "Program", rounds: int = ROUNDS) -> list[Line]:
     """The lines of the table, the slowest kernel first; each time is the median over the rounds."""
     times: list[list[float]] = [[] for _ in program.rows]
     for _ in range(rounds):
@@ -63,7 +65,7 @@ def measure(program: Program, rounds: int = ROUNDS) -> list[Line]:
     return sorted(lines.values(), key=lambda line: -line.seconds)
 
 
-def _line(program: Program, row: Row, seconds: float) -> Line:
+def _line(program: "Program", row: Row, seconds: float) -> Line:
     arrays = [program.array(a) if isinstance(a, Use) else a for a in row.arguments]
     operations = None if row.kernel.operations is None else row.kernel.operations(*arrays)
     touched = sum(array.nbytes for array, use in zip(arrays, row.arguments, strict=True) if isinstance(use, Use))
