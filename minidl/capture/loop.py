@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import autograd
 from ..data.dataset import in_memory
 from ..data.loader import DataLoader
 from ..kernels.gather import keep_number, take_images, take_rows
@@ -33,19 +34,29 @@ class Loop:
     def __init__(self, captured: Captured, loader: DataLoader):
         if not isinstance(loader, DataLoader):
             raise TypeError(f"capture: expected a DataLoader, got {type(loader).__name__}; capture the step alone")
+        self.captured, self.loader = captured, loader
+        self._arrays: tuple[np.ndarray, ...] = ()
+        self._look()
+
+    def _look(self) -> None:
+        """See where the examples lie, and begin anew where that is elsewhere than before."""
+        loader = self.loader
         source = in_memory(loader.dataset) if loader.transform is None else None
         if source is None:
             raise ValueError(
                 "capture: expected a loader without transform over an ArrayDataset without one, or a Subset of it, got "
                 f"one over a {type(loader.dataset).__name__}; transform the arrays before, or capture the step alone"
             )
-        *self._arrays, self._places = source
-        self.captured, self.loader = captured, loader
+        inputs, targets, places = source
+        counts = loader.batch_size, len(loader), None if places is None else places.tobytes()
+        if self._arrays and inputs is self._arrays[0] and targets is self._arrays[1] and counts == self._counts:
+            return
+        self._arrays, self._places, self._counts = (inputs, targets), places, counts
         self.losses, self._step = np.empty(len(loader)), np.zeros(1, np.int64)
         self._order = np.empty(len(loader.dataset), np.int64)
         self._series: dict[Replay, Series] = {}
         self._batches: dict[Replay, list[np.ndarray]] = {}
-        self._keys: dict[int, tuple] = {}  # by the size of a batch
+        self._keys: dict[tuple[int, bool], tuple] = {}  # by the size of a batch, and whether gradients are recorded
         self._seconds = 0.0  # that a step takes
 
     @staticmethod
@@ -67,13 +78,14 @@ class Loop:
 
     def stretches(self) -> Iterator[None]:
         """Do an epoch, a bounded number of steps at a time."""
+        self._look()
         order = self.loader.begin_epoch()[0]
         self._order[...] = order if self._places is None else self._places[order]
         self._step[0] = 0
         batch = self.loader.batch_size
         while self.done < len(self.loader):
             size = min(batch, len(self._order) - self.done * batch)
-            replay = self.captured.ready(self._keys.get(size))
+            replay = self.captured.ready(self._keys.get((size, autograd._state.recording)))
             if replay is None:
                 self._do_one(size)
                 yield
@@ -90,7 +102,7 @@ class Loop:
         if inputs.dtype == np.uint8:
             inputs = np.divide(inputs, 255, dtype=np.float32)
         batch = Tensor(inputs), Tensor(targets)
-        self._keys[size] = self.captured.key(batch, {}, [])
+        self._keys[size, autograd._state.recording] = self.captured.key(batch, {}, [])
         loss = self.captured.attempt(batch, {})
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise TypeError(f"capture: expected a step that returns a tensor of one number, got {type(loss).__name__}")
