@@ -16,12 +16,15 @@ from .copying import merged, places, table
 from .exponential import exp as exp_of
 from .launch import Kernel, Out, kernel, launch
 from .layout import empty, flat, shaped
+from .logarithm import log as log_of
+from .logarithm import power as power_of
 
 njit: Any = numba.njit(error_model="numpy")  # a quotient by zero is an answer
 
 
 def _of_one(name: str, function: Callable, says: str) -> Kernel:
-    apply = njit(function)
+    """y = function(x)."""
+    apply = function if hasattr(function, "py_func") else njit(function)
 
     def run(x, y: Out, low, high):
         x, y = x[low:high], y[low:high]
@@ -32,9 +35,9 @@ def _of_one(name: str, function: Callable, says: str) -> Kernel:
     return kernel(run)
 
 
-def _of_two(name: str, function: Callable, says: str) -> Kernel:
-    """z = function(x, y), where x and y broadcast."""
-    apply = njit(function)
+def _of_two(name: str, function: Callable, says: str, is_power: bool = False) -> Kernel:
+    """z = function(x, y), where x and y broadcast; `is_power` since squares are so frequent."""
+    apply = function if hasattr(function, "py_func") else njit(function)
 
     def run(x, y, z: Out, table, low, high):
         last = table.shape[1] - 1
@@ -51,8 +54,12 @@ def _of_two(name: str, function: Callable, says: str) -> Kernel:
                     target[i] = apply(left[i], right[i])
             elif x_step == 1:
                 left, number = x[x_at : x_at + count], y[y_at]
-                for i in range(len(target)):
-                    target[i] = apply(left[i], number)
+                if is_power and number == 2:
+                    for i in range(len(target)):
+                        target[i] = left[i] * left[i]
+                else:
+                    for i in range(len(target)):
+                        target[i] = apply(left[i], number)
             else:
                 number, right = x[x_at], y[y_at : y_at + count]
                 for i in range(len(target)):
@@ -63,9 +70,9 @@ def _of_two(name: str, function: Callable, says: str) -> Kernel:
     return kernel(run)
 
 
-def _gradient_of_two(name: str, function: Callable, says: str) -> Kernel:
+def _gradient_of_two(name: str, function: Callable, says: str, is_power: bool = False) -> Kernel:
     """dx = function(dz, x, y), where x and y broadcast to the shape of dz and dx."""
-    apply = njit(function)
+    apply = function if hasattr(function, "py_func") else njit(function)
 
     def run(x, y, dz, dx: Out, table, low, high):
         last = table.shape[1] - 1
@@ -83,8 +90,12 @@ def _gradient_of_two(name: str, function: Callable, says: str) -> Kernel:
                     target[i] = apply(upstream[i], left[i], right[i])
             elif x_step == 1:
                 left, number = x[x_at : x_at + count], y[y_at]
-                for i in range(len(target)):
-                    target[i] = apply(upstream[i], left[i], number)
+                if is_power and number == 2:
+                    for i in range(len(target)):
+                        target[i] = upstream[i] * (left[i] + left[i])
+                else:
+                    for i in range(len(target)):
+                        target[i] = apply(upstream[i], left[i], number)
             else:
                 number, right = x[x_at], y[y_at : y_at + count]
                 for i in range(len(target)):
@@ -96,13 +107,6 @@ def _gradient_of_two(name: str, function: Callable, says: str) -> Kernel:
 
 
 @njit
-def _power(x, y):
-    if y == 2 or y == 1:
-        return np.float64(x) * (np.float64(x) if y == 2 else 1.0)
-    return np.float64(x) ** np.float64(y)
-
-
-@njit
 def _share(x, y):
     """1 where x > y, half where they are equal, else 0."""
     return 0.5 if x == y else (1.0 if x > y else 0.0)
@@ -110,11 +114,17 @@ def _share(x, y):
 
 def _power_backward(dz, x, y):
     # where y is 0 the power is constant, and 0 * 0 ** -1 would be NaN
-    return dz * (0.0 if y == 0 else y * _power(x, y - 1))
+    return dz * (0.0 if y == 0 else y * x ** (y - 1))
+
+
+@numba.njit(inline="always")
+def _power_backward_single(dz, x, y):
+    slope = y * power_of(x, y - 1)
+    return dz * (0.0 if y == 0 else slope)
 
 
 def _power_exponent_backward(dz, z, x):
-    return dz * z * np.log(x if x > 0 else 1.0)
+    return dz * z * log_of(x if x > 0 else 1.0)
 
 
 def _sign_times(dy, x):
@@ -125,22 +135,26 @@ add = _of_two("add", lambda x, y: x + y, "z = x + y")
 subtract = _of_two("subtract", lambda x, y: x - y, "z = x - y")
 multiply = _of_two("multiply", lambda x, y: x * y, "z = x * y")
 divide = _of_two("divide", lambda x, y: x / y, "z = x / y")
-power = _of_two("power", lambda x, y: _power(x, y), "z = x ** y")
+power_double = _of_two("power_double", lambda x, y: x**y, "z = x ** y, of float64", is_power=True)
+power_single = _of_two("power_single", power_of, "z = x ** y, of float32", is_power=True)
 maximum = _of_two("maximum", lambda x, y: x if (x > y) | (x != x) else y, "z = max(x, y), NaN if either is")
 minimum = _of_two("minimum", lambda x, y: x if (x < y) | (x != x) else y, "z = min(x, y), NaN if either is")
 absolute_backward = _of_two("absolute_backward", _sign_times, "dx = dy * sign(x)")
 sqrt_backward = _of_two("sqrt_backward", lambda dy, y: dy / (y + y), "dx = dy / 2y")
 
 divide_backward = _gradient_of_two("divide_backward", lambda dz, x, y: -dz * x / (y * y), "dy = -dz x / y^2")
-power_backward = _gradient_of_two("power_backward", _power_backward, "dx = dz y x^(y - 1)")
+power_backward_double = _gradient_of_two(
+    "power_backward_double", _power_backward, "dx = dz y x^(y - 1), of float64", True
+)
+power_backward_single = _gradient_of_two("power_backward_single", _power_backward_single, "The same of float32.", True)
 power_exponent_backward = _gradient_of_two("power_exponent_backward", _power_exponent_backward, "dy = dz z log x")
 to_larger = _gradient_of_two("to_larger", lambda dz, x, y: dz * _share(x, y), "dx = dz where x > y, half if equal")
 to_other = _gradient_of_two("to_other", lambda dz, x, y: dz * (1.0 - _share(x, y)), "dy = dz - what x gets")
 
 negative = _of_one("negative", lambda x: -x, "y = -x")
 absolute = _of_one("absolute", lambda x: abs(x), "y = |x|")
-exp = _of_one("exp", lambda x: exp_of(x), "y = e^x")
-log = _of_one("log", lambda x: np.log(np.float64(x)), "y = log x")
+exp = _of_one("exp", exp_of, "y = e^x")
+log = _of_one("log", log_of, "y = log x")
 sqrt = _of_one("sqrt", lambda x: np.sqrt(x), "y = the square root of x")
 
 

@@ -85,10 +85,12 @@ def power(x: np.ndarray, y: np.ndarray, *, needs: list[bool]) -> Rule:
     """x ** y, element by element, with broadcasting; the gradient in `y` is 0 where x is 0."""
     _check("power", x, y)
     check_float("power", x=x, y=y)
-    z = map_two(kernels.power, x, y)
+    single = x.dtype == np.float32
+    z = map_two(kernels.power_single if single else kernels.power_double, x, y)
+    backward = kernels.power_backward_single if single else kernels.power_backward_double
 
     def pullback(dz: np.ndarray) -> tuple:
-        dx = map_two(kernels.power_backward, x, y, dz) if needs[0] else None
+        dx = map_two(backward, x, y, dz) if needs[0] else None
         return dx, map_two(kernels.power_exponent_backward, z, x, dz) if needs[1] else None
 
     return z, pullback

@@ -24,6 +24,7 @@ KERNELS = {
 }
 # Run by something else than an op, and tested there.
 ELSEWHERE = {"pointwise.tanh_double", "pointwise.sigmoid_double"}  # the cases are run in float32 here
+ELSEWHERE |= {"elementwise.power_double", "elementwise.power_backward_double"}
 ELSEWHERE |= {"loss.not_finite", "gather.keep_number", "gather.take_rows", "gather.take_images"}
 ELSEWHERE |= {"random.random_bits", "pointwise.word_sums", "update.sgd", "update.sgd_momentum"}
 # Where the next element's place depends on the data or on the geometry, so that a gather is what is meant.
