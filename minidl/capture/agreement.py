@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.recording import Check, Recording, Row, Use, owner_of
+from ..kernels.memory import owner_of
+from ..kernels.recording import Check, Recording, Row, Use
 from .gradients import Gradients
 from .guards import Snapshot
 

@@ -9,8 +9,9 @@ import numpy as np
 from ..kernels import launch as launching
 from ..kernels.layout import copied as copied_by_kernel
 from ..kernels.layout import empty
+from ..kernels.memory import owner_of
 from ..kernels.noted import noted, plain
-from ..kernels.recording import Recording, owner_of
+from ..kernels.recording import Recording
 from ..tensor import Tensor
 from .agreement import disagreement, lasting_buffers, leaked, outliving, unwritten
 from .gradients import Gradients, Relied, others

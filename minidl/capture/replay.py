@@ -9,8 +9,9 @@ import numpy as np
 from .. import mutation
 from ..kernels import launch as launching
 from ..kernels.layout import dense
+from ..kernels.memory import owner_of
 from ..kernels.program import KEPT, STAYS, TEMPORARY, Program
-from ..kernels.recording import Recording, owner_of
+from ..kernels.recording import Recording
 from ..tensor import Tensor
 from .gradients import Gradients
 from .guards import Snapshot

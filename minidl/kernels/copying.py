@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from .launch import Kernel, Out, kernel, launch
+from .memory import address_of
 from .simd import turn
 from .vectors import REGISTER
 
@@ -112,12 +113,8 @@ def _memory(x: np.ndarray, start: int, length: int) -> np.ndarray | None:
     row = owner.ravel("K")
     if row.base is not owner and row.base is not owner.base:  # a copy
         return None
-    at, rest = divmod(_address(x) - _address(owner) + start, x.itemsize)
+    at, rest = divmod(address_of(x) - address_of(owner) + start, x.itemsize)
     return row[at : at + length] if rest == 0 else None
-
-
-def _address(x: np.ndarray) -> int:
-    return x.__array_interface__["data"][0]
 
 
 @lru_cache(4096)

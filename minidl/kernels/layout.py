@@ -15,9 +15,10 @@ import numpy as np
 
 from .copying import assign, fill, merged
 from .launch import launch
+from .memory import address_of
 
 CACHE_LINE = 64  # bytes
-ALIGN_FROM = 1 << 13  # elements; below it, a microsecond of Python costs more
+ALIGN_FROM = 1 << 14  # elements; below it, a microsecond of Python costs more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in malloc.h
 
 
@@ -130,7 +131,7 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.empty(shape, dtype)
     itemsize = np.dtype(dtype).itemsize
     room = np.empty(size + CACHE_LINE // itemsize, dtype)
-    start = -room.__array_interface__["data"][0] % CACHE_LINE // itemsize
+    start = -address_of(room) % CACHE_LINE // itemsize
     return room[start : start + size].reshape(shape)
 
 

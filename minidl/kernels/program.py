@@ -14,8 +14,8 @@ from numba import njit
 
 from . import launch as launching
 from .layout import CACHE_LINE
-from .quick import DATA
-from .recording import Check, Recording, Row, Use, address_of
+from .memory import DATA, address_of
+from .recording import Check, Recording, Row, Use
 from .team import call_entry, put, share, word_at
 
 ENTRY, BLOCK, N, CHUNKS, WORDS = range(5)  # columns of the table of rows; a check has entry 0 and its flag as block

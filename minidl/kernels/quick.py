@@ -14,12 +14,13 @@ import numpy as np
 from llvmlite import ir
 from numba import cfunc, njit, types
 
+from .memory import DATA
 from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 
 _HEAD = object.__basicsize__  # of every object; its last word is the type
 _TYPE, _VALUE, _LENGTH = _HEAD - 8, _HEAD, _HEAD  # of any object, of a float, of a tuple
 _ITEMS = tuple.__basicsize__
-DATA, _NDIM, _EXTENTS, _DTYPE, _FLAGS = (_HEAD + at for at in (0, 8, 16, 40, 48))  # of an array
+_NDIM, _EXTENTS, _DTYPE, _FLAGS = (DATA + at for at in (8, 16, 40, 48))  # of an array
 _C_ORDERED_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _METH_FASTCALL = 0x80
 ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .memory import address_of, owner_of
+
 if TYPE_CHECKING:
     from .launch import Kernel
 
@@ -58,18 +60,6 @@ class Buffer:
         self.low, self.high, self.first, self.last = 1 << 62, -(1 << 62), row, row
         self.reader: tuple[Row, int] | None = None  # the row and argument that read it before any row wrote it
         self.writers = 0
-
-
-def address_of(array: np.ndarray) -> int:
-    """Where the array's first element lies."""
-    return array.__array_interface__["data"][0]
-
-
-def owner_of(array: np.ndarray) -> np.ndarray:
-    """The array at the end of a chain of views."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 class Recording:
