@@ -62,7 +62,7 @@ class Attempt:
         self.previous, self.tries = recording, self.tries + 1
         if before.random_states() != randomness:
             recording.refuse(_RANDOM)
-        self.refusal = recording.refusal or self._refused(recording, before, result)
+        self.refusal = recording.refusal or self._refused(recording, before, result, arrays)
         if previous is None:
             self.refusal = self.refusal or (outside if self.tries == TRIES else None)
         relied, self.relied = self.relied, gradients.relied(recording)
@@ -97,11 +97,11 @@ class Attempt:
 
         return mapped(result, of_tensor, apart)
 
-    def _refused(self, recording: Recording, before: Snapshot, result: Any) -> str | None:
+    def _refused(self, recording: Recording, before: Snapshot, result: Any, arrays: list[np.ndarray]) -> str | None:
         """What this recording alone says against replaying it."""
-        owners = {id(owner_of(buffer)) for buffer in self.inputs}
+        owners = {id(owner_of(array)) for array in (*self.inputs, *arrays)}
         if any(buffer.writers and id(buffer.owner()) in owners for buffer in recording.buffers):
-            return "the step changes an input in place, of which it has a copy; change a copy, and return it"
+            return "the step changes an input in place, of which it had a copy; pass and change a copy, and return it"
         if before.iterators:
             return (
                 f"the step reaches an iterator ({before.iterators[0]}), which a replay, without Python, would not "

@@ -46,10 +46,8 @@ class Gradients:
         for tensor, grad in {**dict.fromkeys(recording.leaves), **self.before}.items():
             if tensor in recording.leaves:
                 counts = grad is None or recording.leaves[tensor] is grad
-            elif grad is None:
-                counts = bool(recording.changed or recording.leaves)
             else:
-                counts = tensor.grad is not grad or recording.find(grad) is not None
+                counts = grad is None or tensor.grad is not grad or recording.find(grad) is not None
             if counts:
                 relied.append((tensor, grad))
         return relied

@@ -4,6 +4,7 @@ Modules, tensors and optimizers count their own changes (`mutation.structure`); 
 so they are looked at before each replay.
 """
 
+import operator
 import pickle
 import random
 from collections import deque
@@ -73,10 +74,12 @@ def _unchanged(container: Any, copy: Any) -> bool:
     if len(container) != len(copy):
         return False
     if isinstance(container, dict):  # in the same order, as code may go through it
-        return list(container) == list(copy) and all(map(_same, container.values(), copy.values()))
-    if isinstance(container, list | deque):
-        return all(map(_same, container, copy))
-    return container == copy
+        return _alike(container, copy) and _alike(container.values(), copy.values())
+    return _alike(container, copy) if isinstance(container, list | deque) else container == copy
+
+
+def _alike(now: Any, then: Any) -> bool:
+    return all(map(operator.is_, now, then)) or all(map(_same, now, then))
 
 
 def _same(now: Any, then: Any) -> bool:

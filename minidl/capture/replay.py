@@ -171,9 +171,10 @@ def results_of(result: Any) -> list[np.ndarray]:
 
 
 def _ready(x: np.ndarray) -> np.ndarray:
-    """An input as kernels read it: in canonical order, aligned to its elements."""
+    """An input as kernels read it: in canonical order, aligned to its elements, and not a gradient in an arena."""
     x = dense(x)
-    return x if x.flags.aligned else x.copy(order="K")
+    flags = x.flags
+    return x if flags.aligned and (flags.owndata or owner_of(x).base is None) else x.copy(order="K")
 
 
 def bare(result: Any) -> Any:

@@ -49,6 +49,7 @@ class Walk:
         self.slots: list[tuple[Any, str, Any]] = []
         self._spaces: dict[int, tuple[str, Any]] = {}  # by their owners' ids: namespaces of which counts what is named
         self._attributes = set(_IMPLIED)  # that the code names
+        self._waiting: deque[tuple[str, Any]] = deque()  # found, but not looked into yet
         self._kept: dict[int, Any] = {}  # by id, and alive, so that no object's id comes to stand for another
         for root in roots:
             self._visit("", root)
@@ -70,14 +71,22 @@ class Walk:
         if id(value) in self._kept:
             return
         self._kept[id(value)] = value
-        for kinds, visit in _VISITS:
-            if isinstance(value, kinds):
-                visit(self, path, value)
-                return
-        self._visit_object(path, value)
+        self._waiting.append((path, value))
+
+    def _go_on(self) -> None:
+        """Look into all that was found; not by recursion, as lists may be nested deeply."""
+        while self._waiting:
+            path, value = self._waiting.popleft()
+            for kinds, visit in _VISITS:
+                if isinstance(value, kinds):
+                    visit(self, path, value)
+                    break
+            else:
+                self._visit_object(path, value)
 
     def _settle(self) -> None:
-        """Visit what is named of namespaces, as long as that brings in more namespaces or names."""
+        """Look into what is named of namespaces, as long as that brings in more namespaces or names."""
+        self._go_on()
         looked: set[tuple[int, str]] = set()
         count = -1
         while len(looked) > count:
@@ -88,6 +97,7 @@ class Walk:
                         looked.add((key, name))
                         self.names.append((space, name, value))
                         self._visit(f"{path}.{name}" if path else name, value)
+                self._go_on()
 
     def _counts(self, space: Any, name: str, value: Any) -> bool:
         """Whether what a namespace holds under a name may matter to the code."""

@@ -1,5 +1,8 @@
 """What captured steps take and answer."""
 
+import functools
+import types
+
 import numpy as np
 import pytest
 
@@ -116,3 +119,35 @@ def test_no_grad_inside_of_a_step():
         return problem.all()
 
     same(scenario, replays=7)
+
+
+def test_objects_given_as_arguments():
+    def scenario(wrap):
+        problem, settings = Problem(), types.SimpleNamespace(scale=1.0)
+
+        def step(model, settings, x, y):
+            return problem.loss_of(model(x), y) * settings.scale
+
+        step = wrap(step)
+        for seed, value in enumerate((1.0, 2.0, 1.0, 3.0)):
+            settings.scale = value
+            problem.model.train(seed % 2 == 0)
+            problem.train(functools.partial(step, problem.model, settings), 5, seed=seed)
+        return problem.all()
+
+    same(scenario, replays=8)
+
+
+def test_numbers_as_arguments_are_told_apart():
+    def scenario(wrap):
+        problem = Problem()
+        step = wrap(
+            lambda x, y, scale, kind: problem.loss_of(problem.model(x), y) * (scale if kind == "up" else -scale)
+        )
+        for x, y in batches(8):
+            for scale in (0.0, -0.0, 2, True):
+                problem.losses.append(step(x, y, scale, "up"))
+            problem.losses.append(step(x, y, 2, kind="down"))
+        return problem.all()
+
+    same(scenario, replays=25)

@@ -56,6 +56,7 @@ CHANGES = {
     "state of the optimizer": lambda p: p.optimizer.load_state_dict(p.optimizer.state_dict()),
     "evaluation": lambda p: p.model.eval(),
     "momentum of a layer": lambda p: setattr(p.model[1], "momentum", 0.3),
+    "cumulative statistics": lambda p: setattr(p.model[1], "momentum", None),
     "eps": lambda p: setattr(p.model[1], "eps", 0.1),
     "lr": lambda p: p.optimizer.param_groups[0].update(lr=0.03),
     "lr of zero": lambda p: p.optimizer.param_groups[0].update(lr=0.0),

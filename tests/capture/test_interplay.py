@@ -83,6 +83,45 @@ def test_gradients_added_up_by_one_step_and_used_by_another():
     same(scenario, replays=12)
 
 
+def test_an_update_that_found_nothing_to_do_at_first():
+    def scenario(wrap):
+        problem = Problem()
+
+        def update():
+            problem.optimizer.step()
+            problem.optimizer.zero_grad()
+
+        update = wrap(update)
+        for i, (x, y) in enumerate(batches(16)):
+            if i % 5 == 4:
+                forward_and_back(problem)(x, y)
+            update()
+        return problem.all()
+
+    same(scenario, replays=4)
+
+
+def test_a_gradient_as_an_input():
+    def scenario(wrap):
+        model = nn.Sequential(nn.Linear(FEATURES, 40), nn.Tanh(), nn.Linear(40, 40), nn.Tanh(), nn.Linear(40, CLASSES))
+        problem, weight = Problem(model), model[2].weight
+
+        def pulled(x, y, gradient):
+            problem.optimizer.zero_grad()
+            loss = problem.loss_of(model(x), y) + (weight * gradient).sum()
+            loss.backward()
+            problem.optimizer.step()
+            return loss
+
+        step, gradient = wrap(pulled), np.zeros((40, 40), np.float32)
+        for x, y in batches(10):
+            problem.losses.append(step(x, y, gradient))
+            gradient = weight.grad
+        return problem.all()
+
+    same(scenario, replays=7)
+
+
 def test_a_gradient_set_from_outside_is_used():
     def scenario(wrap):
         problem, extra = Problem(), nn.Parameter(np.ones(3, np.float32))

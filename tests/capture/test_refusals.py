@@ -1,7 +1,10 @@
 """What a replay could not repeat is refused: an error that names it and says what to do instead."""
 
+import functools
 import itertools
+import queue
 import random
+import threading
 import time
 from collections import deque, namedtuple
 from types import SimpleNamespace
@@ -129,7 +132,18 @@ def set_lr(p):
     p.optimizer.param_groups[0]["lr"] = 0.1
 
 
+def keeper(keep):
+    """Something that keeps the loss where no walk looks."""
+
+    def step(p):
+        keep(p.model[0].weight * 2.0)
+
+    return step
+
+
 DOINGS = {
+    "keeps a tensor in a queue": (keeper(queue.Queue().put), "keeps an array that it made"),
+    "keeps a tensor in an event": (keeper(functools.partial(setattr, threading.Event(), "loss")), "keeps an array"),
     "clips gradients": (clip_gradients, "a gradient in NumPy"),
     "counts globally": (count_globally, "changes COUNT"),
     "counts in an array": (count_in_array, "replay differs"),
