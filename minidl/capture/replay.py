@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import mutation
 from ..kernels import launch as launching
-from ..kernels.layout import dense
+from ..kernels.layout import dense, give_freed_memory_back
 from ..kernels.memory import owner_of
 from ..kernels.program import KEPT, STAYS, TEMPORARY, Program
 from ..kernels.recording import Recording
@@ -67,6 +67,7 @@ class Replay:
             if use is not None:
                 homes[use.buffer] = STAYS
         alive = [b.owner() for b, home in zip(recording.buffers, homes, strict=True) if home == STAYS]
+        give_freed_memory_back()  # the arena takes the place of what the steps so far allocated
         self.program = Program(recording, homes, alive, inputs)
         self._left = [(leaf, grad if grad is None else self.program.placed(recording, grad)) for leaf, grad in left]
         self._recorded = [grad for _, grad in left if grad is not None]

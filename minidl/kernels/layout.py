@@ -38,6 +38,14 @@ def keep_freed_memory() -> None:
 keep_freed_memory()
 
 
+def give_freed_memory_back() -> None:
+    """Let the system have the memory that is freed and kept, where the C library can do that."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def dense(x: np.ndarray) -> np.ndarray:
     """`x` itself if it lies in canonical order without gaps, else a copy that does."""
     if x.ndim != 4:
