@@ -103,12 +103,17 @@ def run(options: argparse.Namespace) -> None:
     print("\n".join([*([steps_text(steps)] if steps else []), *apart]))
     settings = {"rounds": rounds, "seconds_a_turn": seconds, "threads": options.threads, "complaints": apart}
     taken = {"configuration": settings, "steps": [step._asdict() for step in steps]}
-    write_json(options.out / "speed.json", record(rows, limits, found) | taken)
-    written = [options.out / "speed.json"]
-    if rows:
-        draw(rows, limits, options.out / "speed.png")
-        written.append(options.out / "speed.png")
+    written = write(options.out, rows, limits, record(rows, limits, found) | taken)
     print(f"\nWrote {' and '.join(map(str, written))} after {time.perf_counter() - start:.0f} s.")
+
+
+def write(folder: Path, rows: list[Measured], limits: Limits, taken: dict[str, Any]) -> list[Path]:
+    """Write the record and, where there are primitives, the figure; answer their paths."""
+    write_json(folder / "speed.json", taken)
+    if not rows:
+        return [folder / "speed.json"]
+    draw(rows, limits, folder / "speed.png")
+    return [folder / "speed.png", folder / "speed.json"]
 
 
 def measure_all(

@@ -22,9 +22,10 @@ from .kernels.launch import launch
 from .kernels.layout import copied, dense, empty_like, flat
 from .kernels.noted import handed, plain, shown
 from .kernels.pointwise import add
-from .kernels.sums import sum_over
+from .kernels.sums import unbroadcast
 from .ownership import is_alone
-from .tensor import FLOATS, Tensor, wrap
+from .tensor import Tensor
+from .wrapping import wrap
 
 Pullback = Callable[[np.ndarray], Any]
 OPS: dict[str, Callable[..., Tensor]] = {}  # every op by its name
@@ -262,16 +263,6 @@ def _fit(name: str, position: int, part: Any, array: np.ndarray) -> np.ndarray:
             f"{position} of shape {array.shape} and dtype {array.dtype}"
         )
     return part
-
-
-def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Sum `gradient` over the axes along which an input of `shape` was stretched."""
-    extra = gradient.ndim - len(shape)
-    stretched = [d for d, extent in enumerate(shape) if extent == 1 and gradient.shape[d + extra] != 1]
-    axes = (*range(extra), *(d + extra for d in stretched))
-    if axes and gradient.dtype in FLOATS:
-        gradient = sum_over(gradient, axes)
-    return gradient.reshape(shape) if gradient.size == np.prod(shape, dtype=int) else gradient
 
 
 def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:

@@ -214,3 +214,13 @@ def extreme_gradient(x: np.ndarray, y: np.ndarray, dy: np.ndarray, axes: tuple[i
     dx, best = np.empty_like(cube), flat(y).reshape(len(cube), cube.shape[2])
     launch(extreme_backward, len(cube), cube, best, flat(dy).reshape(best.shape), dx, np.empty_like(best), work=x.size)
     return view.back(dx, x.shape)
+
+
+def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sum `gradient` over the axes along which an input of `shape` was stretched."""
+    extra = gradient.ndim - len(shape)
+    stretched = [d for d, extent in enumerate(shape) if extent == 1 and gradient.shape[d + extra] != 1]
+    axes = (*range(extra), *(d + extra for d in stretched))
+    if axes and gradient.dtype.kind == "f":
+        gradient = sum_over(gradient, axes)
+    return gradient.reshape(shape) if gradient.size == prod(shape) else gradient

@@ -13,7 +13,8 @@ from ..kernels import recording
 from ..kernels.copying import assign
 from ..kernels.layout import cleared_like, empty, reshaped
 from ..mutation import note_change
-from ..tensor import Tensor, tensor, wrap
+from ..tensor import Tensor, tensor
+from ..wrapping import wrap
 from .checks import check_dim, check_same_dtype
 
 Rule = tuple[np.ndarray, Pullback | None]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl import ops
-from minidl.autograd import unbroadcast
+from minidl.kernels.sums import unbroadcast
 from tests.kernels.sweep import agree, both_ways, extents, family, leaf, numbers, wide
 
 SHAPES = st.one_of(
