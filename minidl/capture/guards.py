@@ -8,6 +8,7 @@ import operator
 import pickle
 import random
 from collections import deque
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from .walk import MISSING, PLAIN, Walk, contents
 class Snapshot(Walk):
     """The objects that functions and objects reach, as two snapshots can compare them."""
 
-    def __init__(self, roots: tuple):
+    def __init__(self, roots: tuple, ran: set[CodeType]):
         self.roots, self.version = roots, mutation.structure()
-        super().__init__(roots)
+        super().__init__(roots, ran)
+
+    def again(self) -> "Snapshot":
+        """The same as it is now."""
+        return Snapshot(self.roots, self.ran)
 
     def holds(self) -> bool:
         """Whether nothing that must be looked at in each replay has changed."""

@@ -1,11 +1,12 @@
 """What code may reach: the globals and attributes that it names, and whose code and objects are taken as they are."""
 
+import contextlib
 import dis
 import functools
 import sys
 import types
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"minidl", "numpy", "numba", "matplotlib"}
 _HOLDERS = frozenset({"types", "argparse", "collections", "_thread"})  # whose objects hold what a user puts there
@@ -46,6 +47,22 @@ def _texts(constants: object) -> Iterator[str]:
     elif isinstance(constants, tuple | frozenset):
         for part in constants:
             yield from _texts(part)
+
+
+@contextlib.contextmanager
+def noting_calls(ran: set[types.CodeType]) -> Iterator[None]:
+    """Note the code of all functions that this thread runs meanwhile, but for foreign ones."""
+
+    def note(frame: types.FrameType, event: str, argument: Any) -> None:
+        if event == "call" and not is_foreign(frame.f_globals.get("__name__")):
+            ran.add(frame.f_code)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @functools.cache

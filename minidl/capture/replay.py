@@ -83,7 +83,7 @@ class Replay:
     def holds(self) -> bool:
         """Whether all is as it was when the step was recorded, but for the contents of arrays."""
         if mutation.structure() != self.snapshot.version:
-            now = Snapshot(self.snapshot.roots)
+            now = self.snapshot.again()
             if self.snapshot.difference(now) is not None:
                 return False
             self.snapshot = now

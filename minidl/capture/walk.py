@@ -2,7 +2,8 @@
 
 The walk starts at the step itself: its closure, the globals that its code names, and what those hold. Of modules,
 classes and objects of a user's classes it takes the attributes that any of the code it comes by names; of lists, dicts
-and objects of other people's classes all.
+and objects of other people's classes all. Only code counts that ran in the step: as long as what it reaches stays the
+same, no other will.
 """
 
 import functools
@@ -34,7 +35,8 @@ _WRAPPED = ("__wrapped__", "__func__", "fget", "func", "__self__")  # what wraps
 class Walk:
     """What a walk came by: `parts` says what each object was, and `paths` where it was."""
 
-    def __init__(self, roots: tuple):
+    def __init__(self, roots: tuple, ran: set[types.CodeType]):
+        self.ran = ran  # the code whose names count
         self.parts: list[tuple] = []
         self.paths: list[str] = []  # of each part: where it was found
         self.tensors: list[Tensor] = []
@@ -195,7 +197,7 @@ class Walk:
             self._visit(f"{path}.{name}" if path else name, contents(cell))
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit(f"{path}.__defaults__", default)
-        if is_foreign(function.__module__):
+        if is_foreign(function.__module__) or function.__code__ not in self.ran:
             return
         names, space = names_in(function.__code__), function.__globals__
         self._attributes |= names.attributes

@@ -23,6 +23,8 @@ ANSWERS = {
     "the same twice": lambda p, x, loss: [loss, loss],
     "a gradient": lambda p, x, loss: p.model[0].weight.grad,
     "the model": lambda p, x, loss: p.model,
+    "a broadcast array": lambda p, x, loss: loss.reshape(1, 1).expand(3, 2),
+    "outputs of both modes": lambda p, x, loss: (p.model.eval()(x), p.model.train()(x)),
 }
 
 
@@ -116,6 +118,17 @@ def test_no_grad_inside_of_a_step():
                 return loss, problem.loss_of(problem.model(x), y)
 
         problem.train(wrap(step), 10)
+        return problem.all()
+
+    same(scenario, replays=7)
+
+
+def test_numbers_in_arrays():
+    def scenario(wrap):
+        problem = Problem()
+        step = wrap(lambda x, y, scale, more: problem.loss_of(problem.model(x), y) * scale + more["here"][0])
+        for i, (x, y) in enumerate(batches(9)):
+            problem.losses.append(step(x, y, np.array(i + 1.0, np.float32), {"here": [tensor(float(i))]}))
         return problem.all()
 
     same(scenario, replays=7)

@@ -250,19 +250,3 @@ def test_deeply_nested_lists():
         return problem.all()
 
     same(scenario, replays=4)
-
-
-def test_a_learning_rate_that_the_step_itself_reads():
-    def scenario(wrap):
-        problem = Problem()
-
-        def step(x, y):
-            return problem.step(x, y) * problem.optimizer.param_groups[0]["lr"]
-
-        step = wrap(step)
-        for seed, rate in enumerate((0.1, 0.2, 0.3)):
-            problem.optimizer.param_groups[0]["lr"] = rate
-            problem.train(step, 5, seed=seed)
-        return problem.all()
-
-    same(scenario, replays=6)
