@@ -75,23 +75,33 @@ class Kernel:
         """Put an entry point in the table that `_quick` reads: how many arguments, how many rows, then a row for each
         combination of types: the entry point and two words an argument, which are the address of an array's dtype and
         its dimensions, 0 and 0 for a float, 0 and 1 for an integer."""
-        row = [entry]
-        for argument in arguments:
-            if type(argument) is np.ndarray and argument.flags.aligned:
-                row += id(argument.dtype), argument.ndim
-            elif type(argument) in (float, int):
-                row += 0, int(type(argument) is int)
-            else:
-                return
-        rows = self.table[2:].reshape(MOST_TYPES, len(row))
-        count = int(self.table[1])
-        if count < MOST_TYPES and row[1:] not in rows[:count, 1:].tolist():
-            self.dtypes += [argument.dtype for argument in arguments if type(argument) is np.ndarray]
-            rows[count] = row
-            self.table[1] = count + 1  # last, since another Python thread may launch meanwhile
+        kinds, count = _kinds(arguments), int(self.table[1])
+        if kinds is None or count == MOST_TYPES or self.known(arguments):
+            return
+        self.dtypes += [argument.dtype for argument in arguments if type(argument) is np.ndarray]
+        self.table[2:].reshape(MOST_TYPES, 1 + len(kinds))[count] = [entry, *kinds]
+        self.table[1] = count + 1  # last, since another Python thread may launch meanwhile
+
+    def known(self, arguments: tuple) -> int:
+        """The entry point in the table for arguments of these types; 0 if there is none."""
+        kinds, rows = _kinds(arguments), self.table[2:].reshape(MOST_TYPES, -1)[: self.table[1]].tolist()
+        return next((row[0] for row in rows if row[1:] == kinds), 0)
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}({', '.join(self.names)})>"
+
+
+def _kinds(arguments: tuple) -> list[int] | None:
+    """The words of a kernel's table that say of what types arguments are; None for what does not stand there."""
+    words: list[int] = []
+    for argument in arguments:
+        if type(argument) is np.ndarray and argument.flags.aligned:
+            words += id(argument.dtype), argument.ndim
+        elif type(argument) in (float, int):
+            words += 0, int(type(argument) is int)
+        else:
+            return None
+    return words
 
 
 def kernel(function: Callable[..., None]) -> Kernel:
@@ -157,6 +167,11 @@ def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
     if config.DISABLE_JIT:
         _interpret(kernel.function, n, chunks, arguments)
         return
+    if recording.active is not None:
+        entry = kernel.known(arguments)  # for read-only arrays, too, of which the door makes a type of its own
+        if entry and _fast(kernel.address, n, chunks, arguments):
+            recording.active.launched(kernel, n, chunks, arguments, entry)
+            return
     run = kernel.door or _open(kernel)
     try:
         entry = run(_loop, _block if chunks == 1 else _shared_block, n, chunks, *arguments)
@@ -226,6 +241,7 @@ def _never(table: int, n: int, chunks: int, arguments: tuple, /) -> bool:
 
 
 _quick: Callable[[int, int, int, tuple], bool] = _never  # from the first launch on the function that quick.py makes
+_fast = _quick  # the same, also while a recording makes all launches take the long way
 
 
 def _open(kernel: Kernel) -> Callable[..., int]:
@@ -239,14 +255,14 @@ def _open(kernel: Kernel) -> Callable[..., int]:
 
 def _start() -> None:
     """Make the loop over chunks and the quick way in, once."""
-    global _loop, _quick
+    global _loop, _quick, _fast
     from . import quick, team
 
     with _sharing:
         if not _loop:
             _loop, _shared_block[team.WORKER] = team.addresses()
             _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
-            _quick = quick.make_quick(_words)
+            _quick = _fast = quick.make_quick(_words)
 
 
 def _after_fork() -> None:
