@@ -116,6 +116,12 @@ class Attempt:
                 f"the step reaches an iterator ({after.iterators[0]}), which a replay, without Python, would not "
                 "advance; pass what it yields as inputs"
             )
+        for path, array in after.large:
+            if recording.find(array) is None:
+                return (
+                    f"the step reaches an array of {array.nbytes >> 20} MiB ({path}), which no kernel reads: what "
+                    "NumPy would read there could have changed before a replay; pass it in, or make it read-only"
+                )
         for value in objects(bare(result)):
             if not after.reaches(value):
                 return (

@@ -30,7 +30,9 @@ def capture(step: Callable[..., Any], loader: Any = None) -> Any:
 
     The step is a function of arrays or tensors; it may run forward, `backward()` and `optimizer.step()`, and return
     tensors, which come out as copies without a graph. Gradients stay in `.grad`, in the same memory from step to step.
-    Learning rates, schedules, dropout and running statistics go on as in the function itself, bit for bit.
+    Learning rates, schedules, dropout and running statistics go on as in the function itself, bit for bit. What a step
+    reaches (its closure, globals, attributes of objects) may change: it is then recorded again. What it does in Python
+    besides, such as printing or asking for the time, it does only while it is recorded.
 
     With a `loader` (a DataLoader without transform over arrays in memory) the answer is a function of nothing that
     does an epoch, `step(inputs, targets)` for each batch, many steps in one native call, and returns the losses.

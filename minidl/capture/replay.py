@@ -16,9 +16,8 @@ from ..tensor import Tensor
 from .gradients import Gradients
 from .guards import Snapshot
 from .trees import mapped
+from .walk import SMALL
 
-SMALL = 1 << 20  # bytes of an array that no kernel writes, from which on nobody looks whether something else did
-SHORT = 1 << 16  # bytes of an array that Python may read, up to which it is compared before each replay
 State = list[tuple[np.ndarray, np.ndarray]]  # arrays, and copies of what they held
 
 
@@ -41,7 +40,7 @@ class Replay:
         self._read = [  # by Python perhaps, but by no kernel
             (array, array.tobytes())
             for array in snapshot.loose
-            if array.nbytes <= SHORT and recording.find(array) is None
+            if array.nbytes <= SMALL and recording.find(array) is None
         ]
         owners = [b.owner() for b in recording.buffers]
         self._written = [  # memory that lasts and that the step changes

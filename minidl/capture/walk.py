@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.recording import owner_of
 from ..nn import Module
 from ..optim import Schedule
 from ..optim.groups import ParamGroup
@@ -25,6 +26,7 @@ from ..tensor import Tensor
 from .names import is_foreign, is_opaque, is_ours, names_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, slice, range, type(Ellipsis))
+SMALL = 1 << 20  # bytes of an array that no kernel writes, from which on nobody looks whether something else did
 MISSING = object()  # stands for what a name does not stand for
 _LONGEST = 1000  # elements of a list that is looked into
 _IMPLIED = frozenset({"forward", "fused_with", "check_options", "numbers"})  # what minidl calls of a user's classes
@@ -42,6 +44,7 @@ class Walk:
         self.tensors: list[Tensor] = []
         self.arrays: list[np.ndarray] = [default_generator.words]  # of optimizers and generators
         self.loose: list[np.ndarray] = []  # other arrays, which Python may read and change
+        self.large: list[tuple[str, np.ndarray]] = []  # the same, too large to be looked at in each replay
         self.iterators: list[str] = []  # where one was found
         self.randomness: list[Any] = []  # generators that are not minidl's
         self.containers: list[tuple[str, Any, Any]] = []  # lists, dicts and sets, with copies
@@ -151,7 +154,10 @@ class Walk:
         self.tensors.append(tensor)
 
     def _visit_array(self, path: str, array: np.ndarray) -> None:
-        self.loose.append(array)
+        if owner_of(array).flags.writeable:
+            self.loose.append(array)
+            if array.nbytes > SMALL:
+                self.large.append((path, array))
 
     def _visit_module(self, path: str, module: Module) -> None:
         self._visit_classes(path, module)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+import minidl
 from minidl import InOut, Out, kernel, launch, op
 
-from .problem import Problem, batches, refusal
+from .problem import Problem, batches, bits, refusal
 
 
 @op
@@ -91,6 +92,21 @@ def test_numpy_on_an_input(operation):
 
     given = [(x.numpy(), y.numpy()) for x, y in batches(5)]
     assert "an input in NumPy" in refusal(step, given)
+
+
+def test_a_large_array_that_only_numpy_reads():
+    p, large = Problem(), np.ones(1 << 18)
+    p.model.eval()
+
+    def step(x, y):
+        return p.loss_of(p.model(x), y) * float(large[0])
+
+    assert "reaches an array of 2 MiB (large), which no kernel reads" in refusal(step)
+    large.flags.writeable = False
+    captured = minidl.capture(step)
+    given = batches(5)
+    assert [bits(captured(x, y)) for x, y in given[:4]] == [bits(step(x, y)) for x, y in given[:4]]
+    assert "kernels" in repr(captured)
 
 
 def test_an_input_changed_in_place():
