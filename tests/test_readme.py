@@ -73,3 +73,35 @@ def test_the_captured_step(tmp_path):
     assert 0 < float(second) < float(first) < 0.5
     assert "<captured train: " in done.stdout and " kernels, " in done.stdout
     assert re.search(r"^multiply +\d+ +[\d.]+ +\d+% +[\d.]+ +[\d.]+$", done.stdout, re.MULTILINE)
+
+
+CAPTURED_NORM = """
+import minidl
+from minidl import optim, tensor
+
+def trained(wrap):
+    model = nn.Sequential(nn.Linear(5, 4), BatchRMSNorm(4))
+    for parameter in model.parameters():
+        parameter.data[...] = np.linspace(-1, 1, parameter.size).reshape(parameter.shape)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.MSELoss()(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+    step = wrap(step)
+    rng = np.random.default_rng(0)
+    batches = [[tensor(rng.standard_normal((7, n)).astype("float32")) for n in (5, 4)] for _ in range(9)]
+    losses = [step(*batch).item() for batch in batches]
+    return losses, model[1].running_square.tolist(), str(step)
+
+(losses, square, _), (same, too, shown) = trained(lambda step: step), trained(minidl.capture)
+print(losses == same, square == too, len(set(losses)), shown)
+"""
+
+
+def test_the_norm_is_captured_with_its_running_average(tmp_path):
+    done = run(NORM + CAPTURED_NORM, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"True True 9 <captured .*step: \d+ kernels", done.stdout), done.stdout

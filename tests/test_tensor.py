@@ -145,3 +145,36 @@ def test_another_dtype_is_recorded():
 
 def test_a_number_has_one_dimension_to_reduce():
     assert tensor(2.0).sum(-1).item() == tensor(2.0).sum(0).item() == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize(
+    ("shape", "at", "value"),
+    [
+        ((5,), ..., (5,)),
+        ((4, 3), slice(None), (3,)),
+        ((4, 3), (slice(1, 3), 2), (2,)),
+        ((4, 3), 2, ()),
+        ((4, 3), (3, 1), ()),
+        ((6, 5), (slice(None, None, -2), slice(1, None, 2)), (3, 2)),
+        ((2, 3, 4, 5), (slice(None), 1), (2, 4, 5)),
+        ((2, 3, 4, 5), (0, ..., 2), (3, 1)),
+        ((4, 3), np.array([2, 0]), (2, 3)),
+        ((4, 3), True, (4, 3)),
+    ],
+)
+def test_tensors_are_assigned_as_numpy_assigns_arrays(dtype, shape, at, value):
+    rng = np.random.default_rng(0)
+    x, new = rng.integers(0, 99, shape).astype(dtype), rng.integers(100, 199, value).astype(dtype)
+    y = tensor(x)
+    x[at], y[at] = new, tensor(new)
+    np.testing.assert_array_equal(y.numpy(), x)
+
+
+def test_elements_are_assigned_from_elements_of_the_same_tensor():
+    x = np.arange(6, dtype=np.float32)
+    y = tensor(x)
+    x[1:], y[1:] = x[:-1].copy(), y[:-1]
+    np.testing.assert_array_equal(y.numpy(), x)
+    with pytest.raises(ValueError, match="assignment: expected an index"):
+        y[1:] = tensor(np.zeros(4, np.float32))

@@ -13,7 +13,7 @@ from ..kernels import recording
 from ..kernels.copying import assign
 from ..kernels.layout import cleared_like, empty, reshaped
 from ..mutation import note_change
-from ..tensor import Tensor, tensor
+from ..tensor import FLOATS, Tensor, tensor
 from ..wrapping import wrap
 from .checks import check_dim, check_same_dtype
 
@@ -120,10 +120,8 @@ def index(x: np.ndarray, *, at: Any) -> Rule:
     Raises:
         ValueError: an index is out of range, or there are too many.
     """
-    parts = at if isinstance(at, tuple) else (at,)
-    basic = all(part is None or part is ... or isinstance(part, int | np.integer | slice) for part in parts)
-    # with an ellipsis a single element, too, is a view
-    place = (*parts, ...) if basic and not any(part is ... for part in parts) else at
+    view = _place_of_view(at)
+    place = at if view is None else view
     try:
         y = x[place]
     except IndexError as error:
@@ -131,13 +129,23 @@ def index(x: np.ndarray, *, at: Any) -> Rule:
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = cleared_like(x)
-        if basic:
-            assign(dx[place], dy)
+        if view is not None:
+            assign(dx[view], dy)
         else:
             np.add.at(dx, at, dy)  # a place may come up twice
         return dx
 
     return y, pullback
+
+
+def _place_of_view(at: Any) -> tuple | None:
+    """The index as a tuple if it takes a view; an ellipsis in it makes a view of a single element, too."""
+    parts = at if isinstance(at, tuple) else (at,)
+    if not all(part is None or part is ... or isinstance(part, int | np.integer | slice) for part in parts):
+        return None
+    if any(isinstance(part, bool) for part in parts):  # a mask
+        return None
+    return parts if any(part is ... for part in parts) else (*parts, ...)
 
 
 def _plain_index(at: Any) -> Any:
@@ -164,17 +172,33 @@ def setitem(x: Tensor, at: Any, value: Any) -> None:
             "assignment to a tensor that requires a gradient cannot be recorded; use where(...), or change x.data or "
             "x.detach()"
         )
-    if recording.active is not None:
-        recording.active.refuse("the step assigns to elements in place, as a replay would not; use where(...)")
-    value = value._array if isinstance(value, Tensor) else value
+    value, at_plain = value._array if isinstance(value, Tensor) else value, _plain_index(at)
     try:
-        x._array[_plain_index(at)] = value
+        if not _assigned(x._array, at_plain, value):
+            if recording.active is not None:
+                recording.active.refuse(
+                    "the step assigns to elements by NumPy, as a replay would not; assign a tensor of the same dtype "
+                    "to x[...] or to slices, or use where(...)"
+                )
+            x._array[at_plain] = value
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(
             f"assignment: expected an index into shape {x.shape} and what fits there, got [{at!r}] = {value!r:.80}: "
             f"{error}"
         ) from None
     note_change(x)
+
+
+def _assigned(x: np.ndarray, at: Any, value: Any) -> bool:
+    """Assign by a kernel, where the index takes a view of `x` and the value is an array of its dtype elsewhere."""
+    place = _place_of_view(at)
+    if place is None or not isinstance(value, np.ndarray) or value.dtype != x.dtype or x.dtype not in FLOATS:
+        return False
+    view = x[place]
+    if np.may_share_memory(view, value):
+        return False
+    assign(view, np.broadcast_to(value, view.shape))
+    return True
 
 
 @op
