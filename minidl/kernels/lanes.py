@@ -8,10 +8,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from .memory import CACHE_LINE
 from .registers import Register, in_every_lane, operation, pointer_to
 
 LANES = 32  # two registers of AVX-512, four of AVX2: as many sums beside each other as an addition's latency asks for
-CACHE_LINE = 64  # bytes
 _INT32, _BYTE = ir.IntType(32), ir.IntType(8)
 
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from .copying import assign, fill, merged
 from .launch import launch
-from .memory import address_of
+from .memory import CACHE_LINE, address_of
 
-CACHE_LINE = 64  # bytes
 ALIGN_FROM = 1 << 14  # elements; below it, a microsecond of Python costs more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in malloc.h
 

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+CACHE_LINE = 64  # bytes
 DATA = object.__basicsize__  # bytes into an array object at which its first element's address stands, in CPython
 _word_at = ctypes.c_ssize_t.from_address
 

@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 
 from . import launch as launching
-from .layout import CACHE_LINE
-from .memory import DATA, address_of
+from .memory import CACHE_LINE, DATA, address_of
 from .recording import Check, Recording, Row, Use
 from .team import call_entry, put, share, word_at
 

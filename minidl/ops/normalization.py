@@ -9,9 +9,9 @@ from ..autograd import Pullback, op
 from ..checks import check_choice, check_number
 from ..kernels import columns, moments, statistics
 from ..kernels import normalization as kernels
-from ..kernels.lanes import CACHE_LINE
 from ..kernels.launch import launch
 from ..kernels.layout import dense, empty, flat
+from ..kernels.memory import CACHE_LINE
 from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 from .constants import ones, zeros
