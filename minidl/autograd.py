@@ -123,8 +123,9 @@ def _on_tensors(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> 
         if recording.active is not None:
             arrays = handed(function, arrays)
         answer, pullback = function(*arrays, **options)
-        if recording.active is not None:
-            recording.active.computed(name, answer)
+        active = recording.active
+        if active is not None:
+            active.computed(name, answer)
         result = Tensor(answer if type(answer) is np.ndarray else np.asarray(answer))
         result.share(tensors)
         if pullback is not None and True in needs:
@@ -241,8 +242,9 @@ def _pull(node: Node, dy: np.ndarray) -> tuple[list[Tensor | None], list[Any]]:
         raise ValueError(f"{node.name}: its pullback answered {len(parts)} gradients for {len(inputs)} inputs")
     for place, need in enumerate(node.needs):
         if need:
-            if recording.active is not None:
-                recording.active.computed(f"the gradient of {node.name}", parts[place])
+            active = recording.active
+            if active is not None:
+                active.computed(f"the gradient of {node.name}", parts[place])
             part, array = parts[place], inputs[place]._array  # pyright: ignore[reportOptionalMemberAccess]
             if part is None or part.shape != array.shape or part.dtype != array.dtype:
                 parts[place] = _fit(node.name, place, part, array)
@@ -267,8 +269,9 @@ def _fit(name: str, position: int, part: Any, array: np.ndarray) -> np.ndarray:
 
 def _add_to_leaf(leaf: Tensor, part: np.ndarray, fresh: bool) -> None:
     """A leaf's gradient owns its memory: nothing else reads or writes it."""
-    if recording.active is not None:
-        recording.active.gradient(leaf, leaf.grad)
+    active = recording.active
+    if active is not None:
+        active.gradient(leaf, leaf.grad)
     if leaf.grad is not None:
         _add_in_place(leaf.grad, part)
     elif fresh:

@@ -35,7 +35,8 @@ _structure = 0  # serial of the latest change of structure
 
 def fingerprint(array: np.ndarray) -> int:
     """A number that changes when an element of the array does; 0 while a step is recorded, which reads no `.data`."""
-    if recording.active is not None and recording.active.mine:
+    active = recording.active
+    if active is not None and active.mine:
         return 0
     memory = flat(array)
     if memory.nbytes % 4:
@@ -56,8 +57,9 @@ def note_change(tensor: "Tensor") -> None:
     global _latest
     root = tensor if tensor._base is None else tensor._base
     root._changed = _latest = next(serials)
-    if recording.active is not None and recording.active.mine:
-        recording.active.changed[root] = None
+    active = recording.active
+    if active is not None and active.mine:
+        active.changed[root] = None
 
 
 def note_changes(roots: "list[Tensor]") -> None:

@@ -77,8 +77,9 @@ class Generator:
     def bits(self, count: int) -> np.ndarray:
         """`count` random 32-bit words."""
         blocks = -(-check_whole("Generator", "count", count, 0) // 4)
-        if recording.active is not None:
-            recording.active.refuse(
+        active = recording.active
+        if active is not None:
+            active.refuse(
                 "the step draws random numbers for NumPy (Generator), as a replay would not; draw "
                 "before the step and pass the numbers in, or draw in a kernel, as Dropout does"
             )

@@ -244,8 +244,9 @@ class Tensor:
 
 def note_reading(how: str) -> None:
     """Note, while a step is recorded, that it has a tensor's values in Python, where no replay could follow."""
-    if recording.active is not None:
-        recording.active.refuse(
+    active = recording.active
+    if active is not None:
+        active.refuse(
             f"the step reads a tensor's values in Python ({how}), as a replay, which runs none, would not; return the "
             "tensor and read it after the step"
         )

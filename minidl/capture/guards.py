@@ -7,14 +7,14 @@ so they are looked at before each replay.
 import operator
 import pickle
 import random
-from collections import deque
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from .. import mutation
-from .walk import MISSING, PLAIN, Walk, contents
+from .opaque import MISSING, contents
+from .walk import PLAIN, Walk
 
 
 class Snapshot(Walk):
@@ -40,8 +40,8 @@ class Snapshot(Walk):
         for space, size in self.sizes:
             if len(space) != size:
                 return False
-        for value, name, held in self.slots:
-            if not _same(getattr(value, name, MISSING), held):
+        for read, held in self.reads:
+            if not _same(read(), held):
                 return False
         return all(_unchanged(container, copy) for _, container, copy in self.containers)
 
@@ -80,7 +80,7 @@ def _unchanged(container: Any, copy: Any) -> bool:
         return False
     if isinstance(container, dict):  # in the same order, as code may go through it
         return _alike(container, copy) and _alike(container.values(), copy.values())
-    return _alike(container, copy) if isinstance(container, list | deque) else container == copy
+    return container == copy if isinstance(container, set | frozenset | bytearray | bytes) else _alike(container, copy)
 
 
 def _alike(now: Any, then: Any) -> bool:

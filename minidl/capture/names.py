@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"minidl", "numpy", "numba", "matplotlib"}
 _HOLDERS = frozenset({"types", "argparse", "collections", "_thread"})  # whose objects hold what a user puts there
 
+IMPLIED = frozenset({"forward", "fused_with", "check_options", "numbers"})  # what minidl calls of a user's classes
+DYNAMIC = frozenset({"vars", "getattr", "hasattr", "__dict__", "asdict", "astuple", "attrgetter"})
+
 
 class Names(NamedTuple):
     """What a piece of code names: globals; attributes, and strings that may be such names; modules that it imports."""

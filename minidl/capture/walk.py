@@ -7,11 +7,13 @@ same, no other will.
 """
 
 import functools
+import os
 import random
 import sys
 import types
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,15 +25,12 @@ from ..optim.groups import ParamGroup
 from ..optim.optimizer import Optimizer
 from ..random import Generator, default_generator
 from ..tensor import Tensor
-from .names import is_foreign, is_opaque, is_ours, names_in
+from .names import DYNAMIC, IMPLIED, is_foreign, is_opaque, is_ours, names_in
+from .opaque import MISSING, VIEWS, contents, inside, reader, texts_of
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, slice, range, type(Ellipsis))
 SMALL = 1 << 20  # bytes of an array that no kernel writes, from which on nobody looks whether something else did
-MISSING = object()  # stands for what a name does not stand for
 _LONGEST = 1000  # elements of a list that is looked into
-_IMPLIED = frozenset({"forward", "fused_with", "check_options", "numbers"})  # what minidl calls of a user's classes
-_DYNAMIC = frozenset({"vars", "getattr", "hasattr", "__dict__", "asdict", "astuple", "attrgetter"})
-_WRAPPED = ("__wrapped__", "__func__", "fget", "func", "__self__")  # what wraps a function, and a method's object
 
 
 class Walk:
@@ -51,9 +50,10 @@ class Walk:
         self.names: list[tuple[Any, str, Any]] = []  # namespaces, what they held under a name
         self.sizes: list[tuple[Any, int]] = []  # namespaces, how many names they held
         self.cells: list[tuple[Any, Any]] = []
-        self.slots: list[tuple[Any, str, Any]] = []
+        self.reads: list[tuple[Callable[[], Any], Any]] = []  # functions, and what they answered
+        self._foreign: list[tuple[str, types.ModuleType]] = []  # of which numbers count that are named
         self._spaces: dict[int, tuple[str, Any]] = {}  # by their owners' ids: namespaces of which counts what is named
-        self._attributes = set(_IMPLIED)  # that the code names
+        self._attributes = set(IMPLIED)  # that the code names
         self._waiting: deque[tuple[str, Any]] = deque()  # found, but not looked into yet
         self._kept: dict[int, Any] = {}  # by id, and alive, so that no object's id comes to stand for another
         for root in roots:
@@ -103,6 +103,10 @@ class Walk:
                         self.names.append((space, name, value))
                         self._visit(f"{path}.{name}" if path else name, value)
                 self._go_on()
+        for path, module in self._foreign:
+            for name in sorted(vars(module).keys() & self._attributes):
+                if isinstance(vars(module)[name], PLAIN):
+                    self._read(f"{path}.{name}", functools.partial(vars(module).get, name))
 
     def _counts(self, space: Any, name: str, value: Any) -> bool:
         """Whether what a namespace holds under a name may matter to the code."""
@@ -112,7 +116,7 @@ class Walk:
             return True
         if isinstance(space, types.MappingProxyType):  # of a class, whose special methods are called unnamed
             return name[:2] == "__" and name != "__init__" and isinstance(value, types.FunctionType)
-        return "__builtins__" not in space and bool(self._attributes & _DYNAMIC)
+        return "__builtins__" not in space and bool(self._attributes & DYNAMIC)
 
     def _add_space(self, path: str, owner: Any, space: Any) -> None:
         if id(owner) not in self._spaces:
@@ -123,10 +127,12 @@ class Walk:
     def _visit_object(self, path: str, value: Any) -> None:
         module = type(value).__module__
         if is_opaque(module):
-            for name in _WRAPPED:
-                inner = getattr(value, name, None)
-                if inner is not None and not isinstance(inner, types.ModuleType):
-                    self._visit(path, inner)
+            read = reader(value)
+            if read is not None:
+                self._read(path, read)
+            self._attributes |= texts_of(value)
+            for inner in inside(value):
+                self._visit(path, inner)
             return
         if hasattr(value, "__dict__"):
             if is_foreign(module):  # its methods are not looked into
@@ -144,9 +150,11 @@ class Walk:
                 continue
             for name, member in vars(kind).items():
                 if isinstance(member, types.MemberDescriptorType):
-                    held = getattr(value, name, MISSING)
-                    self.slots.append((value, name, held))
-                    self._visit(f"{path}.{name}", held)
+                    self._read(f"{path}.{name}", functools.partial(getattr, value, name, MISSING))
+
+    def _read(self, path: str, read: Callable[[], Any]) -> None:
+        self.reads.append((read, read()))
+        self._visit(path, self.reads[-1][1])
 
     def _visit_tensor(self, path: str, tensor: Tensor) -> None:
         self._note(path, id(tensor._array), tensor._requires_grad)
@@ -154,6 +162,8 @@ class Walk:
         self.tensors.append(tensor)
 
     def _visit_array(self, path: str, array: np.ndarray) -> None:
+        if array.dtype.hasobject:
+            self._visit_sequence(path, array.ravel().tolist())
         if owner_of(array).flags.writeable:
             self.loose.append(array)
             if array.nbytes > SMALL:
@@ -203,10 +213,14 @@ class Walk:
             self._visit(f"{path}.{name}" if path else name, contents(cell))
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit(f"{path}.__defaults__", default)
+        if function.__dict__:
+            self._add_space(path, function, vars(function))
         if is_foreign(function.__module__) or function.__code__ not in self.ran:
             return
         names, space = names_in(function.__code__), function.__globals__
         self._attributes |= names.attributes
+        if names.attributes & {"environ", "getenv"}:
+            self._visit("os.environ", vars(os.environ).get("_data"))
         for name in sorted(names.globals):
             value = space.get(name, MISSING)
             self.names.append((space, name, value))
@@ -216,12 +230,18 @@ class Walk:
 
     def _visit_space(self, path: str, value: Any) -> None:
         """A module or a class: what is named of it counts."""
-        for each in value.__mro__ if isinstance(value, type) else (value,):
-            if not is_foreign(each.__name__ if isinstance(each, types.ModuleType) else each.__module__):
-                self._add_space(path, each, vars(each))
+        if isinstance(value, types.ModuleType):
+            if is_foreign(value.__name__):
+                self._foreign.append((path, value))
+            else:
+                self._add_space(path, value, vars(value))
+            return
+        for kind in (*type.mro(value), *type.mro(type(value))[:-1]):
+            if not is_foreign(kind.__module__):
+                self._add_space(path, kind, vars(kind))
 
     def _visit_method(self, path: str, method: types.MethodType) -> None:
-        self._visit(path or method.__func__.__name__, method.__func__)
+        self._visit(path, method.__func__)
         self._visit(f"{path}.self" if path else "self", method.__self__)
 
     def _visit_partial(self, path: str, partial: functools.partial) -> None:
@@ -234,12 +254,9 @@ class Walk:
         for place, value in enumerate(list(values)[:_LONGEST]):
             self._visit(f"{path}[{place}]", value)
 
-    def _visit_set(self, path: str, values: set | frozenset) -> None:
+    def _visit_set(self, path: str, values: set | frozenset | bytearray) -> None:
         self.containers.append((path, values, values.copy()))
         self._visit_sequence(path, tuple(values))
-
-    def _visit_bytes(self, path: str, values: bytearray) -> None:
-        self.containers.append((path, values, bytes(values)))
 
     def _visit_dict(self, path: str, values: dict) -> None:
         self._visit_items(path, values)
@@ -250,6 +267,12 @@ class Walk:
         self.containers.append((path, values, dict(values)))
         for key, value in list(values.items())[:_LONGEST]:
             self._visit(f"{path}{key}" if path.endswith(".") else f"{path}[{key!r}]", value)
+
+    def _visit_view(self, path: str, view: Any) -> None:
+        mapping = view if isinstance(view, types.MappingProxyType) else view.mapping
+        for part in (mapping.keys(), mapping.values()):
+            self.containers.append((path, part, list(part)))
+            self._visit_sequence(path, tuple(part))
 
     def _visit_iterator(self, path: str, iterator: Any) -> None:
         self.iterators.append(path)
@@ -268,16 +291,9 @@ _VISITS: list[tuple[Any, Any]] = [
     ((types.ModuleType, type), Walk._visit_space),
     (functools.partial, Walk._visit_partial),
     ((list, tuple, deque), Walk._visit_sequence),
-    ((set, frozenset), Walk._visit_set),
-    (bytearray, Walk._visit_bytes),
+    ((set, frozenset, bytearray), Walk._visit_set),
     (dict, Walk._visit_dict),
+    ((types.MappingProxyType, *VIEWS), Walk._visit_view),
+    (weakref.ProxyTypes, Walk._visit_object),
     (Iterator, Walk._visit_iterator),
 ]
-
-
-def contents(cell: Any) -> Any:
-    """What a closure's cell holds, if anything yet, or still."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING

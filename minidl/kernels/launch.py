@@ -152,8 +152,9 @@ def refuse_if(flag: np.ndarray, complain: Callable[[int], Any]) -> None:
     What a kernel finds out about the values it reads is told in this way, so that a captured step, which runs no
     Python between its kernels, can stop there too.
     """
-    if recording.active is not None:
-        recording.active.flagged(flag, complain)
+    active = recording.active
+    if active is not None:
+        active.flagged(flag, complain)
     if flag[0]:
         complain(int(flag[0]))
 
@@ -167,10 +168,11 @@ def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
     if config.DISABLE_JIT:
         _interpret(kernel.function, n, chunks, arguments)
         return
-    if recording.active is not None:
+    active = recording.active
+    if active is not None:
         entry = kernel.known(arguments)  # for read-only arrays, too, of which the door makes a type of its own
         if entry and _fast(kernel.address, n, chunks, arguments):
-            recording.active.launched(kernel, n, chunks, arguments, entry)
+            active.launched(kernel, n, chunks, arguments, entry)
             return
     run = kernel.door or _open(kernel)
     try:
@@ -178,8 +180,9 @@ def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
     except numba.TypingError as error:
         raise TypeError(_complaint(kernel, arguments)) from error
     kernel.remember(entry, arguments)
-    if recording.active is not None:
-        recording.active.launched(kernel, n, chunks, arguments, entry)
+    active = recording.active
+    if active is not None:
+        active.launched(kernel, n, chunks, arguments, entry)
 
 
 @contextlib.contextmanager

@@ -50,8 +50,9 @@ class Noted(np.ndarray):
         return part
 
     def _refuse(self, how: str) -> None:
-        if recording.active is not None:
-            recording.active.refuse(
+        active = recording.active
+        if active is not None:
+            active.refuse(
                 f"the step works on {self.what} in NumPy ({how}), as a replay would not; use ops, write a kernel "
                 "(@kernel, its outputs annotated Out), or do it outside of the step"
             )
@@ -73,7 +74,8 @@ def noted(array: np.ndarray, what: str) -> Noted:
 
 def shown(gradient: np.ndarray) -> np.ndarray:
     """A gradient as code is to see it in a tensor's `grad` while a step is recorded."""
-    if isinstance(gradient, Noted) or recording.active is None or not recording.active.mine:
+    active = recording.active
+    if isinstance(gradient, Noted) or active is None or not active.mine:
         return gradient
     return noted(gradient, "a gradient")
 

@@ -175,8 +175,9 @@ def setitem(x: Tensor, at: Any, value: Any) -> None:
     value, at_plain = value._array if isinstance(value, Tensor) else value, _plain_index(at)
     try:
         if not _assigned(x._array, at_plain, value):
-            if recording.active is not None:
-                recording.active.refuse(
+            active = recording.active
+            if active is not None:
+                active.refuse(
                     "the step assigns to elements by NumPy, as a replay would not; assign a tensor of the same dtype "
                     "to x[...] or to slices, or use where(...)"
                 )

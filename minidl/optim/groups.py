@@ -28,8 +28,9 @@ class ParamGroup(Watched):
         self._changed()
 
     def _changed(self) -> None:
-        if recording.active is not None:
-            recording.active.refuse(
+        active = recording.active
+        if active is not None:
+            active.refuse(
                 "the step sets an option of an optimizer, as a schedule does, which a replay would not; do it after "
                 "the step, as replays follow"
             )
