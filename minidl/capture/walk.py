@@ -1,9 +1,8 @@
 """The Python objects that a step reaches.
 
 The walk starts at the step itself: its closure, the globals that its code names, and what those hold. Of modules,
-classes and objects of a user's classes it takes the attributes that any of the code it comes by names; of lists, dicts
-and objects of other people's classes all. Only code counts that ran in the step: as long as what it reaches stays the
-same, no other will.
+classes and objects of a user's classes it takes the attributes that code names; of lists, dicts and objects of other
+people's classes all. Only code counts that ran in the step: while what it reaches stays the same, no other will.
 """
 
 import functools
@@ -171,6 +170,8 @@ class Walk:
 
     def _visit_module(self, path: str, module: Module) -> None:
         self._visit_classes(path, module)
+        if not is_foreign(type(module).__module__):  # whose code may go around __setattr__, which counts
+            self.containers.append((path, vars(module), dict(vars(module))))
         for name, value in vars(module).items():
             if name in ("_buffers", "_forward_hooks", "_forward_pre_hooks"):  # counted by the module
                 self._note(path, *value)
@@ -271,8 +272,7 @@ class Walk:
     def _visit_view(self, path: str, view: Any) -> None:
         mapping = view if isinstance(view, types.MappingProxyType) else view.mapping
         for part in (mapping.keys(), mapping.values()):
-            self.containers.append((path, part, list(part)))
-            self._visit_sequence(path, tuple(part))
+            self._visit_sequence(path, part)
 
     def _visit_iterator(self, path: str, iterator: Any) -> None:
         self.iterators.append(path)

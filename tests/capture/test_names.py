@@ -166,7 +166,7 @@ def test_a_number_found_in_some_way_is_never_stale(way):
     same(scenario, replays=6)
 
 
-@pytest.mark.parametrize("change", ["global of a method", "class attribute", "method"])
+@pytest.mark.parametrize("change", ["global of a method", "class attribute", "method", "own attribute"])
 def test_a_users_module(change, monkeypatch):
     def scenario(wrap):
         problem = Problem(Scaled())
@@ -176,6 +176,8 @@ def test_a_users_module(change, monkeypatch):
             monkeypatch.setitem(globals(), "SCALE", 2.0)
         elif change == "class attribute":
             monkeypatch.setattr(Scaled, "factor", 2.0)
+        elif change == "own attribute":
+            vars(problem.model)["factor"] = 2.0
         else:
             monkeypatch.setattr(Scaled, "scale", lambda self: 3.0)
         problem.train(step, 5, seed=1)
