@@ -221,7 +221,7 @@ def test_numpys_global_generator_is_left_alone():
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("shape", [(1 << 13,), (3, 5, 64, 64), (128, 65)])
+@pytest.mark.parametrize("shape", [(1 << 14,), (3, 5, 64, 64), (128, 129)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_a_large_array_begins_at_a_cache_line(shape, dtype):
     kept = [empty(shape, dtype) for _ in range(5)]
