@@ -7,6 +7,7 @@ a program depends on is looked at before each replay (`guards.py`); where it has
 
 import functools
 import threading
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,10 @@ class Captured:
         self._replays: dict[tuple | None, list[Replay]] = {}
         self._attempts: dict[tuple, Attempt] = {}
         self.latest: Replay | None = None  # the replay recorded last
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The captured function as a method, each object's steps a kind of their own."""
+        return self if instance is None else types.MethodType(self, instance)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         self.refusal = None

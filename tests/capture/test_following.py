@@ -6,7 +6,7 @@ import pytest
 import minidl
 from minidl import nn, no_grad, optim, tensor
 
-from .problem import CLASSES, FEATURES, Problem, batches, same
+from .problem import CLASSES, FEATURES, Problem, batches, bits, same
 
 
 def changing(change, replays=6, between=4, **options):
@@ -200,3 +200,23 @@ def test_a_function_with_and_without_gradients():
         return problem.all()
 
     same(scenario, replays=24 - 6)
+
+
+def test_a_method_captured_in_its_class_is_each_objects_own():
+    class Trainer(Problem):
+        @minidl.capture
+        def train(self, x, y):
+            return self.step(x, y)
+
+    captured, plain = [Trainer() for _ in "ab"], [Trainer() for _ in "ab"]
+    for several in (captured, plain):
+        several[1].model.load_state_dict(several[0].model.state_dict())
+        for group in several[1].optimizer.param_groups:
+            group["lr"] = 0.01
+    plain[0].model.load_state_dict(captured[0].model.state_dict())
+    plain[1].model.load_state_dict(captured[0].model.state_dict())
+    for x, y in batches(8):
+        for one, other in zip(captured, plain, strict=True):
+            assert bits(one.train(x, y)) == bits(other.step(x, y))
+    assert "kernels" in repr(Trainer.train)
+    assert all(bits(a.model.state_dict()) == bits(b.model.state_dict()) for a, b in zip(captured, plain, strict=True))
