@@ -25,7 +25,7 @@ LARGE = [  # of which the threads have parts, and sums of several blocks
     large("linear", (61, 784), (101, 784), (101,)),
     large("linear", (130, 1003), (300, 1003), None),
     large("linear", (5003, 27), (33, 27), (33,)),
-    large("matmul", (300, 257), (257, 290)),
+    *(large("matmul", (m, k), (k, n)) for m, k, n in ((300, 257, 290), (13, 300, 37), (60, 20, 33), (40, 5, 70))),
     large("conv2d", (33, 1, 28, 28), (16, 1, 3, 3), (16,), padding=1),
     large("conv2d", (9, 3, 32, 32), (33, 3, 3, 3), None, padding=1),
     large("conv2d", (17, 16, 14, 14), (32, 16, 3, 3), (32,), padding=1),
@@ -38,6 +38,14 @@ LARGE = [  # of which the threads have parts, and sums of several blocks
     large("batch_norm", (65, 3, 32, 32), (3,), (3,)),
     large("batch_norm", (128, 1000), (1000,), (1000,)),
     large("layer_norm", (300, 513), (513,), (513,), normalized_shape=513),
+    *(
+        case
+        for shape in [(60, 100), (601, 13), (37, 1, 3, 7), (8, 64, 6, 6), (130, 33), (5, 1000)]
+        for case in (
+            large("batch_norm", shape, shape[1:2], shape[1:2], activation="relu"),
+            large("layer_norm", shape, shape[-1:], shape[-1:], normalized_shape=shape[-1]),
+        )
+    ),
     *(large(op, (64, 16, 28, 27)) for op in ("relu", "leaky_relu", "tanh", "sigmoid")),
     large("dropout", (64, 16, 28, 27), p=0.3, rng=5),
     large("max_pool2d", (33, 17, 28, 28), kernel_size=2),

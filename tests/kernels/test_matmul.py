@@ -2,9 +2,6 @@
 
 import ctypes
 import mmap
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from minidl.kernels import launch as launching
 from minidl.kernels.door import fingerprint
 from minidl.kernels.matmul import COPY_FROM, matmul
 from minidl.kernels.product import CHAIN, multiply
-from minidl.kernels.vectors import REGISTER
 
 SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
 EXTENTS = [1, 2, 5, 17] if SMALL else [1, 2, 3, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 49, 65]
@@ -147,35 +143,3 @@ def test_the_fingerprint_of_a_kernel_sees_its_tiles(monkeypatch):
     before = fingerprint(multiply.function)
     monkeypatch.setattr("minidl.kernels.simd.VECTORS", 3)
     assert fingerprint(multiply.function) != before
-
-
-PROGRAM = """
-import hashlib
-import numpy as np
-from minidl.kernels.matmul import matmul
-from minidl.kernels.vectors import REGISTER
-rng = np.random.default_rng(0)
-digest = hashlib.sha256()
-for dtype in (np.float32, np.float64):
-    for m, k, n in [(13, 300, 37), (60, 20, 33), (1, 7, 1), (40, 5, 70)]:
-        x, y = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
-        for left in (x, np.asfortranarray(x)):
-            for right in (y, np.asfortranarray(y)):
-                digest.update(matmul(left, right).tobytes())
-print(REGISTER, digest.hexdigest())
-"""
-
-
-def digest(tmp_path, **environment):
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(SMALL or REGISTER < 32, reason="needs a processor with registers of at least 32 bytes, and the JIT")
-def test_narrower_registers_give_the_same_bits(tmp_path):
-    narrow = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"}
-    here, there = digest(tmp_path / "here"), digest(tmp_path / "there", **narrow)
-    assert int(there[0]) == 32 and there[1] == here[1]

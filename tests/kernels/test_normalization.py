@@ -1,12 +1,7 @@
 """The kernels of batch and layer normalization against NumPy in float64, and their independence of chunks."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from numba import config
 
 from minidl.kernels import columns
 from minidl.kernels import launch as launching
@@ -16,7 +11,6 @@ from minidl.kernels import normalization as kernels
 from minidl.kernels import statistics as statistics_
 from minidl.kernels.lanes import CACHE_LINE, LANES
 from minidl.kernels.launch import launch
-from minidl.kernels.vectors import REGISTER
 
 DTYPES = [np.float32, np.float64]
 
@@ -237,41 +231,3 @@ def test_bits_do_not_depend_on_chunks(monkeypatch):
     monkeypatch.setattr(launching, "CHUNK", 1)
     cut = forward(x, weight, bias, walk(145, 3))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
-
-
-PROGRAM = """
-import hashlib
-import numpy as np
-from minidl import ops, tensor
-from minidl.kernels.vectors import REGISTER
-rng, digest = np.random.default_rng(0), hashlib.sha256()
-for dtype in (np.float32, np.float64):
-    for shape in [(60, 100), (601, 13), (37, 1, 3, 7), (8, 64, 6, 6), (130, 33), (5, 1000)]:
-        x, dy = rng.standard_normal((2, *shape)).astype(dtype)
-        for rule, size in ((ops.batch_norm, shape[1]), (ops.layer_norm, shape[-1])):
-            options = {"normalized_shape": size} if rule is ops.layer_norm else {"activation": "relu"}
-            inputs = [tensor(v, requires_grad=True) for v in (x, *rng.standard_normal((2, size)).astype(dtype))]
-            y = rule(*inputs, **options)
-            y.backward(dy)
-            for array in (y.numpy(), *(v.grad for v in inputs)):
-                digest.update(np.ascontiguousarray(array).tobytes())
-print(REGISTER, digest.hexdigest())
-"""
-
-
-def digest(tmp_path, **environment):
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    bool(config.DISABLE_JIT) or REGISTER < 32, reason="needs registers of at least 32 bytes, and the JIT"
-)
-def test_narrower_registers_give_the_same_bits(tmp_path):
-    narrow = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"}
-    here, there = digest(tmp_path / "here"), digest(tmp_path / "there", **narrow)
-    generic = digest(tmp_path / "generic", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
-    assert (int(there[0]), int(generic[0])) == (32, 16) and here[1] == there[1] == generic[1]
