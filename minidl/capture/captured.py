@@ -86,9 +86,7 @@ class Captured:
     def attempt(self, args: tuple, options: dict[str, Any]) -> Any:
         """Replay the step, or run and record it; if that comes to nothing, `refusal` says why, and it only runs."""
         under_way = launching.recording.active
-        if (
-            under_way is not None and under_way.mine
-        ):  # inside of another captured step, which records this one's kernels
+        if under_way is not None and under_way.mine:  # by another captured step, which records this one's kernels
             return self.function(*args, **options)
         arrays: list[np.ndarray] = []
         key = self.key(args, options, arrays)

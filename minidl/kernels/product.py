@@ -43,11 +43,7 @@ class Job(NamedTuple):
     mode: int = 0  # WRITE or ADD
 
 
-WRITE, ADD, SUM_OUTER = (
-    0,
-    1,
-    2,
-)  # to c; to what is in c; c is written by the first of `outer` and added to by the others
+WRITE, ADD = 0, 1  # to c; to what is in c
 
 
 class Grid(NamedTuple):

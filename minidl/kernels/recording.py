@@ -63,7 +63,7 @@ class Buffer:
 
 
 class Recording:
-    """The launches of one thread, in order, from `begin` to `end`."""
+    """The launches of one thread, in order; what else the step did that matters to a replay."""
 
     def __init__(self):
         self.rows: list[Row | Check] = []
