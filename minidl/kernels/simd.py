@@ -23,7 +23,7 @@ ROWS = 12 if REGISTER == 64 else 6
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 
 
-def make_tile(by_column: bool) -> Callable[..., None]:
+def make_tile(by_column: bool, heights: tuple[int, ...] = ()) -> Callable[..., None]:
     """tile((rows, columns), a, (start, row, step), b, (start, step), a_runs, b_runs, (first, runs, run),
     c, (start, row), base, (start, row), add):
 
@@ -31,7 +31,8 @@ def make_tile(by_column: bool) -> Callable[..., None]:
     a[start + a_runs[i] + t * step + r * row] * b[start + b_runs[i] + t * step + j],
     for r < rows <= ROWS and j < columns, of which there are at most VECTORS registers; without `add`, base is not read.
     With `by_column`, a[... + j] is multiplied instead: each column is a sum of its own. All are flat arrays of one
-    dtype; starts, strides and runs count elements; `base` may be `c` itself.
+    dtype; starts, strides and runs count elements; `base` may be `c` itself. Given `heights`, rows must be one of
+    them, and columns whole registers: much less code.
     """
     if config.DISABLE_JIT:
         return _plain_tile(by_column)
@@ -41,7 +42,7 @@ def make_tile(by_column: bool) -> Callable[..., None]:
         signature = types.void(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, types.boolean)
 
         def codegen(context, builder, signature, arguments):
-            _Tile(context, builder, signature.args, arguments, by_column).build()
+            _Tile(context, builder, signature.args, arguments, by_column, heights).build()
             return context.get_dummy_value()
 
         return signature, codegen
@@ -67,9 +68,9 @@ def _plain_tile(by_column: bool) -> Callable[..., None]:
 class _Tile(Vectors):
     """Writes the tiles of every height into the function that calls them, and a switch between them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, by_column: bool):
+    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, by_column: bool, heights: Any):
         super().__init__(context, builder, kinds[1].dtype)
-        self.by_column = by_column
+        self.by_column, self.heights, self.masked = by_column, heights or range(1, ROWS + 1), not heights
         size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, self.add = arguments
         (self.rows, self.columns), (a_start, self.a_row, a_step), (b_start, b_step) = map(
             self._parts, (size, a_at, b_at)
@@ -92,13 +93,14 @@ class _Tile(Vectors):
         after = builder.append_basic_block("tiled")
         for vectors in range(1, VECTORS + 1):
             limit = ir.Constant(INT64, vectors * self.lanes)
-            if REGISTER < 64:
+            if REGISTER < 64 or not self.masked:
                 with builder.if_then(builder.icmp_signed("==", self.columns, limit)):
                     self._switch([None] * vectors)
                     builder.branch(after)
-            with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
-                self._switch([self.mask(self.columns, j * self.lanes) for j in range(vectors)])
-                builder.branch(after)
+            if self.masked:
+                with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
+                    self._switch([self.mask(self.columns, j * self.lanes) for j in range(vectors)])
+                    builder.branch(after)
         builder.branch(after)
         builder.position_at_end(after)
 
@@ -106,7 +108,7 @@ class _Tile(Vectors):
         builder = self.builder
         after, default = builder.append_basic_block("after"), builder.append_basic_block("default")
         switch = builder.switch(self.rows, default)
-        for rows in range(1, ROWS + 1):
+        for rows in self.heights:
             block = builder.append_basic_block(f"rows_{rows}")
             switch.add_case(ir.Constant(INT64, rows), block)
             builder.position_at_end(block)
