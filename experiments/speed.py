@@ -3,8 +3,10 @@
 First the limits: multiply-adds a second in registers, on one thread and on all, and the bandwidth of memory for working
 sets from the second-level cache to DRAM. Then every primitive, forward and backward alone and together, by the public
 layers; minidl and PyTorch (images in both of its memory orders) take turns, in processes of their own, and what they
-computed is compared. Last come whole training steps: kernel by kernel and captured, with the memory of each. Ratios are
-what to quote: a single time means little on a machine that does other things as well.
+computed is compared. What is held against the limits are the kernels alone: those that the same call launches, recorded
+and replayed as in a captured step, in turn with the multiply-adds. Last come whole training steps: kernel by kernel and
+captured, with the memory of each. Ratios and shares are what to quote: a single time means little on a machine that
+does other things as well.
 
 Prints a table and what it comes to; writes speed.png, a roofline figure, and speed.json.
 """
@@ -25,7 +27,8 @@ from minidl.kernels.launch import config
 from .common import speed_table as report
 from .common.arguments import UsageError, check_folder, count, duration
 from .common.compiling import announced
-from .common.limits import SHARED, Limits, measure, measure_peak
+from .common.kernels import Kernels
+from .common.limits import Limits, measure, peak_in_turn
 from .common.primitives import FAMILIES, PRIMITIVES
 from .common.programs import programs_of, time_of
 from .common.record import versions
@@ -39,7 +42,6 @@ SUMMARY = "every primitive against the machine's limits and PyTorch: a table, a 
 STEPS = "steps"
 CHOICES = f"of {', '.join(FAMILIES)} and {STEPS}, which are whole training steps"
 AGREEMENT = 1e-3  # of mean absolute values, which the order of sums changes in the last places
-STEADY = 0.1  # how far apart the peak at the start and at the end may be
 QUICK = ("60x100x100", "64x1x28x28 to 16, 3x3", "60x100", "64x128", "128x10", "100x784")  # a size of each family
 
 
@@ -90,16 +92,10 @@ def run(options: argparse.Namespace) -> None:
         peer = stack.enter_context(TorchPeer(options.threads)) if is_installed() else None
         rows, apart = measure_all(options, peer, rounds, seconds)
         steps = measure_steps(rounds, seconds) if STEPS in (options.only or [STEPS]) else []
-        again = measure_peak(SHARED, min(rounds, 5), seconds / 2)
         compilation.report()
-    if abs(again / limits.peak - 1) > STEADY:
-        apart.append(
-            f"The peak was {again / 1e9:.0f} GFLOP/s at the end: something else uses the processor, run it again."
-        )
-    limits = limits._replace(peak=max(limits.peak, again))
-    found = report.judge(rows, limits)
+    found = report.judge(rows)
     if rows:
-        print("\n".join([report.table(rows, limits), "", report.summary(found), ""]))
+        print("\n".join([report.table(rows, limits), "", report.peaks_text(rows), report.summary(found), ""]))
     print("\n".join([*([steps_text(steps)] if steps else []), *apart]))
     settings = {"rounds": rounds, "seconds_a_turn": seconds, "threads": options.threads, "complaints": apart}
     taken = {"configuration": settings, "steps": [step._asdict() for step in steps]}
@@ -132,7 +128,9 @@ def measure_all(
         for form, program in ours.items():
             row = Measured(primitive, form, torch={layout: [] for layout in theirs})
             rows.append(row)
-            results = program.results()
+            results, kernels = program.results(), Kernels(program)
+            if not kernels.computes:
+                apart.append(f"{row.name}: replayed kernels' results are not those of the call")
             apart += [
                 f"{row.name}: minidl's results are not PyTorch's ({layout})"
                 for layout, found in theirs.items()
@@ -140,6 +138,8 @@ def measure_all(
             ]
             for _ in range(rounds):
                 row.rounds.append(time_of(program, seconds))
+                row.peaks.append(peak_in_turn(seconds / 4))
+                row.kernels.append(kernels.seconds(seconds / 2))
                 for layout in theirs:
                     row.torch[layout].append(peer.time(layout, form, seconds))  # pyright: ignore[reportOptionalMemberAccess]
     return rows, apart
@@ -159,11 +159,14 @@ def record(rows: list[Measured], limits: Limits, found: list[report.Found]) -> d
                 "form": row.form,
                 **row.work._asdict(),
                 "seconds": row.seconds,
-                "share_of_limit": limits.seconds(row.work) / row.seconds,
-                "share_of_peak": row.work.flops / row.seconds / limits.peak,
+                "kernel_seconds": row.kernel_seconds,
+                "share_of_limit": row.share_of_limit(limits),
+                "share_of_peak": row.share_of_peak,
                 "torch_seconds": row.torch_seconds,
                 "ratio_to_torch": row.ratio,
                 "rounds": row.rounds,
+                "kernel_rounds": row.kernels,
+                "peaks": row.peaks,
                 "torch_rounds": row.torch,
             }
             for row in rows

@@ -13,12 +13,14 @@ from minidl import kernel, launch
 from minidl.kernels.vectors import INT64, REGISTER, Vectors
 
 from .primitives import ITEM, Work
+from .programs import median_of
 
 intrinsic: Any = extending.intrinsic  # Numba's own hints count the typing context among a caller's arguments
 CHAINS = (
     12  # of multiply-adds that do not wait for each other: at least latency times units, and 16 registers hold them
 )
-ITEMS, STEPS = 64, 4096
+ITEMS, STEPS = 64, 16384
+OPERATIONS = ITEMS * STEPS * CHAINS * 2 * (REGISTER // ITEM)  # of a run
 SHARED = 1 << 30  # as a launch's work: for all threads; 1 stands for the calling thread alone
 KIB = 1 << 10
 APART = 136  # words between what is copied and its copy, so that they do not fall on the same places of a page
@@ -106,9 +108,9 @@ class Limits(NamedTuple):
         read, copy = self.bandwidths(work.size)
         return max(work.reads - work.writes, 0) / read + 2 * work.writes / copy
 
-    def seconds(self, work: Work) -> float:
-        """The least time for the work."""
-        return max(work.flops / self.peak, self.memory_seconds(work))
+    def seconds(self, work: Work, peak: float) -> float:
+        """The least time for the work, at so many operations a second."""
+        return max(work.flops / peak, self.memory_seconds(work))
 
     def bandwidths(self, size: float) -> tuple[float, float]:
         """Of reading and of copying `size` bytes, interpolated between the levels."""
@@ -125,17 +127,23 @@ def measure(threads: int, rounds: int, seconds: float) -> Limits:
 
 def measure_peak(work: int, rounds: int, seconds: float) -> float:
     """Operations a second, on one thread or on all."""
-    return ITEMS * STEPS * CHAINS * 2 * (REGISTER // ITEM) / _median(_peak_turn(work), rounds, seconds)
+    return OPERATIONS / _median(_peak_run(work), rounds, seconds)
 
 
-def _peak_turn(work: int) -> Callable[[], None]:
+def peak_in_turn(seconds: float) -> float:
+    """Operations a second on all threads, the median over a turn of about so many seconds, as primitives are timed."""
+    run = _peak_run(SHARED)
+    return OPERATIONS / median_of(lambda: _time(run), seconds)
+
+
+def _peak_run(work: int) -> Callable[[], None]:
     out = np.empty((ITEMS, REGISTER // ITEM), np.float32)
 
-    def turn() -> None:
+    def run() -> None:
         out.fill(0.5)
         launch(multiply_adds, ITEMS, out, STEPS, work=work)
 
-    return turn
+    return run
 
 
 def _level(size: int, threads: int, rounds: int, seconds: float) -> Level:
@@ -156,8 +164,12 @@ def _median(run: Callable[[], Any], rounds: int, seconds: float) -> float:
         run()
         times, begun = [], time.perf_counter()
         while len(times) < 2 or time.perf_counter() < begun + seconds:
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
+            times.append(_time(run))
         best.append(min(times))
     return statistics.median(best)
+
+
+def _time(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,8 +1,9 @@
 """The primitives that `speed` measures: each a layer on an input of one shape, with the work that it takes.
 
 Knows no framework: a layer's class has the same name and arguments in minidl and in PyTorch. Operations are counted as
-is the custom: a multiplication and an addition are two, and those with the zeros of the padding count. Bytes are what
-no implementation can do without: every input read once and every output written once, each way.
+is the custom: a multiplication and an addition are two, those with the zeros of the padding count, and a convolution
+has those of the direct sum, however it is computed. Bytes are what no implementation can do without: every input read
+once and every output written once, each way.
 """
 
 import math

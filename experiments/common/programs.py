@@ -44,13 +44,18 @@ class Program(NamedTuple):
 
 
 def time_of(program: Program, seconds: float) -> float:
-    """The median time of a run, over a turn of about so many seconds, in which it warms up first."""
+    """The median time of a run, over a turn of about so many seconds."""
+    return median_of(lambda: _once(program), seconds)
+
+
+def median_of(once: Callable[[], float], seconds: float) -> float:
+    """The median of the times that `once` answers, over a turn of about so many seconds, in which it warms up first."""
     begun, times = time.perf_counter(), []
     while not times or time.perf_counter() < begun + WARM_UP * seconds:
-        times.append(_once(program))
+        times.append(once())
     times.clear()
     while len(times) < LEAST_RUNS or time.perf_counter() < begun + seconds:
-        times.append(_once(program))
+        times.append(once())
     return statistics.median(times)
 
 

@@ -20,14 +20,15 @@ LINE = 0.0195  # of the key's height
 
 
 def draw(rows: Sequence[Measured], limits: Limits, path: Path) -> None:
-    """One point a primitive, forward and backward together, numbered as in the key; a dash where PyTorch is."""
+    """A point for each primitive's kernels, forward and backward together, numbered as in the key; a dash: PyTorch."""
     rows = [row for row in rows if row.form in (BOTH, STEP)]
     figure = plot.new_figure(WIDTH, HEIGHT)
     axes, key = figure.subplots(1, 2, width_ratios=(3, 1.05))
     intensities = np.array([row.work.flops / (row.work.reads + row.work.writes) for row in rows])
-    rates = np.array([row.work.flops / row.seconds for row in rows]) / 1e9
+    rates = np.array([row.work.flops / row.kernel_seconds for row in rows]) / 1e9
     span = intensities.min() / 2, max(intensities.max(), 20) * 2
-    axes.set(xscale="log", yscale="log", xlim=span, ylim=(min(rates.min(), 1) / 2, limits.peak / 1e9 * 1.6))
+    top = max(limits.peak / 1e9 * 1.6, rates.max() * 1.3)  # Winograd's convolutions do with fewer operations
+    axes.set(xscale="log", yscale="log", xlim=span, ylim=(min(rates.min(), 1) / 2, top))
     _draw_limits(axes, limits, span)
     for row, x, y in zip(rows, intensities, rates, strict=True):
         color = COLORS[row.primitive.family]
@@ -38,7 +39,7 @@ def draw(rows: Sequence[Measured], limits: Limits, path: Path) -> None:
             axes.plot(x, theirs, "_", color=color, markersize=7)
     _number(axes, intensities, rates, [COLORS[row.primitive.family] for row in rows])
     torch = ", and PyTorch's better layout (dash)" if any(row.torch for row in rows) else ""
-    axes.set_title(f"Forward and backward on {limits.threads} threads, float32: minidl (point){torch}")
+    axes.set_title(f"Forward and backward on {limits.threads} threads, float32: minidl's kernels (point){torch}")
     axes.set(xlabel="operations for each byte (FLOP/B)", ylabel="operations a second (GFLOP/s)")
     axes.grid(alpha=0.2, which="major")
     _draw_key(key, rows)
@@ -114,5 +115,6 @@ def _draw_key(axes: Any, rows: Sequence[Measured]) -> None:
         axes.text(0.02, 1 - line * LINE, text, color=color, fontsize=7.5, va="center")
         line += 1
     if any(row.torch for row in rows):
-        axes.text(0.02, 1 - (line + 1) * LINE, "last figure: time against PyTorch's", fontsize=7.5, va="center")
+        note = "last figure: a call's time against PyTorch's"
+        axes.text(0.02, 1 - (line + 1) * LINE, note, fontsize=7.5, va="center")
     axes.set(xlim=(0, 1), ylim=(0, 1 + LINE))

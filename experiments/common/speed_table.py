@@ -9,25 +9,31 @@ from typing import NamedTuple
 from .limits import Limits
 from .primitives import BOTH, Primitive, Work
 
-HEADERS = "primitive", "size", "form", "us", "GFLOP/s", "GB/s", "% of limit", "bound by"
+HEADERS = "primitive", "size", "form", "us", "kernel us", "GFLOP/s", "GB/s", "% of limit", "bound by"
 TORCH_HEADERS = "torch us", "nhwc us", "ratio"
 NOTES = """\
-GFLOP/s, GB/s: operations and bytes that the arithmetic cannot do without, a second. % of limit: the least time that the
-measured peak of multiply-adds and the bandwidth at this working set allow, of the time taken."""
+us: a call of the layer, from Python. kernel us: the same kernels replayed without Python between them, as a captured
+step runs them; of these are the figures that follow. GFLOP/s, GB/s: operations and bytes that the arithmetic cannot do
+without, a second. Operations are counted as the direct sum's, of which Winograd's convolutions do 4/9. % of limit: the
+least time that the peak of multiply-adds, measured in turn with each, and the bandwidth at this working set allow, of
+the time taken, the median over rounds."""
 TORCH_NOTES = """\
-torch us, nhwc us: PyTorch's time, with images in its default order and in channels-last. ratio: minidl's time against
-the better of them, the median over rounds; below 1 minidl is faster."""
+torch us, nhwc us: PyTorch's time, with images in its default order and in channels-last. ratio: minidl's us against the
+better of them, the median over rounds; below 1 minidl is faster."""
 WIDE = "products and convolutions of at least 8 MFLOP, ungrouped, 16 channels or more: share of the peak"
 WIDE_FLOPS = 8e6
 
 
 @dataclass
 class Measured:
-    """One form of a primitive: seconds in each round, of minidl and of PyTorch in each memory layout."""
+    """One form of a primitive, in each round: seconds of minidl's call, of its kernels alone and of PyTorch in each
+    memory layout, and the operations a second that the machine could do."""
 
     primitive: Primitive
     form: str
     rounds: list[float] = field(default_factory=list)
+    kernels: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
     torch: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -44,6 +50,23 @@ class Measured:
     def seconds(self) -> float:
         """minidl's, the median over rounds."""
         return statistics.median(self.rounds)
+
+    @property
+    def kernel_seconds(self) -> float:
+        """Those of minidl's kernels alone."""
+        return statistics.median(self.kernels)
+
+    @property
+    def share_of_peak(self) -> float:
+        """The kernels' operations a second, of those that the machine could do in the same round."""
+        return self._median_share(lambda peak: self.work.flops / peak)
+
+    def share_of_limit(self, limits: Limits) -> float:
+        """The least time that the machine allows, of the kernels'."""
+        return self._median_share(lambda peak: limits.seconds(self.work, peak))
+
+    def _median_share(self, least: Callable[[float], float]) -> float:
+        return statistics.median(least(peak) / seconds for seconds, peak in zip(self.kernels, self.peaks, strict=True))
 
     @property
     def torch_seconds(self) -> dict[str, float]:
@@ -103,15 +126,11 @@ class Found(NamedTuple):
         return good and not self.beyond
 
 
-def judge(rows: Iterable[Measured], limits: Limits) -> list[Found]:
+def judge(rows: Iterable[Measured]) -> list[Found]:
     """Each aim that there are measurements for."""
     rows, found = list(rows), []
     for aim in AIMS:
-        values = {
-            row.name: row.work.flops / row.seconds / limits.peak if aim.shares else row.ratio
-            for row in rows
-            if aim.applies(row)
-        }
+        values = {row.name: row.share_of_peak if aim.shares else row.ratio for row in rows if aim.applies(row)}
         values = {name: value for name, value in values.items() if math.isfinite(value)}
         if values:
             worst = (min if aim.shares else max)(values, key=values.__getitem__)
@@ -146,6 +165,15 @@ def limits_text(limits: Limits) -> str:
     return "\n".join(lines)
 
 
+def peaks_text(rows: Iterable[Measured]) -> str:
+    """The peaks measured in turn with the primitives, in a line."""
+    peaks = [peak / 1e9 for row in rows for peak in row.peaks]
+    return (
+        f"multiply-adds in registers, in turn with the primitives: {statistics.median(peaks):.0f} GFLOP/s "
+        f"(from {min(peaks):.0f} to {max(peaks):.0f})"
+    )
+
+
 def table(rows: Iterable[Measured], limits: Limits) -> str:
     """The measurements, a line each."""
     rows = list(rows)
@@ -161,12 +189,11 @@ def table(rows: Iterable[Measured], limits: Limits) -> str:
 
 
 def _cells(row: Measured, limits: Limits, has_torch: bool) -> tuple[str, ...]:
-    work, seconds, least = row.work, row.seconds, limits.seconds(row.work)
-    bound = "memory" if least > work.flops / limits.peak else "arithmetic"
+    work, seconds, share = row.work, row.kernel_seconds, row.share_of_limit(limits)
     shown = (
-        *(row.primitive.layer, row.primitive.label, row.form, _microseconds(seconds)),
+        *(row.primitive.layer, row.primitive.label, row.form, _microseconds(row.seconds), _microseconds(seconds)),
         *(f"{work.flops / seconds / 1e9:.1f}", f"{(work.reads + work.writes) / seconds / 1e9:.1f}"),
-        *(f"{100 * least / seconds:.0f}", bound),
+        *(f"{100 * share:.0f}", "memory" if share > row.share_of_peak else "arithmetic"),
     )
     if not has_torch:
         return shown

@@ -8,11 +8,14 @@ import pytest
 from matplotlib.image import imread
 from numba import config
 
+import minidl
 from experiments.__main__ import main
 from experiments.common import speed_table
+from experiments.common.kernels import Kernels
 from experiments.common.limits import Level, Limits
 from experiments.common.primitives import BOTH, FAMILIES, FORWARD, PRIMITIVES, Work
-from experiments.common.speed_table import Measured, judge, summary, table
+from experiments.common.programs import Program
+from experiments.common.speed_table import Measured, judge, peaks_text, summary, table
 from experiments.common.torch_peer import is_installed
 
 LIMITS = Limits(2, 1e9, 2e9, [Level(1 << 10, 8e9, 4e9), Level(1 << 20, 2e9, 1e9)])
@@ -36,7 +39,9 @@ def test_record(folder):
     assert {row["family"] for row in record["measured"]} == set(FAMILIES)
     for row in record["measured"]:
         assert len(row["rounds"]) == 2 and row["seconds"] == pytest.approx(np.mean(row["rounds"]))
-        assert row["share_of_peak"] == pytest.approx(row["flops"] / row["seconds"] / limits["peak"])
+        assert row["kernel_seconds"] == pytest.approx(np.mean(row["kernel_rounds"]))
+        shares = [row["flops"] / s / p for s, p in zip(row["kernel_rounds"], row["peaks"], strict=True)]
+        assert len(shares) == 2 and row["share_of_peak"] == pytest.approx(np.mean(shares))
         assert 0 < row["share_of_limit"] < math.inf
         layouts = (["nchw", "nhwc"] if row["primitive"] == "Conv2d" else ["nchw"]) if is_installed() else []
         assert list(row["torch_seconds"]) == list(row["torch_rounds"]) == layouts
@@ -57,6 +62,7 @@ def test_without_torch_one_family_alone(tmp_path, monkeypatch, capsys):
     assert main(["speed", "--quick", "--only", "norms", "--rounds", "1", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "torch us" not in shown and "PyTorch" not in shown
+    assert "multiply-adds in registers, in turn with the primitives: " in shown
     assert [line.split()[0] for line in shown.splitlines() if " 60x100 " in line] == ["BatchNorm1d"] * 3 + [
         "LayerNorm"
     ] * 3
@@ -99,7 +105,7 @@ def test_work_is_counted_by_the_shapes():
 
 
 def test_limits():
-    assert LIMITS.seconds(Work(4e9, 0, 0, 1)) == 2
+    assert LIMITS.seconds(Work(4e9, 0, 0, 1), 4e9) == 1 and LIMITS.seconds(Work(4e9, 8e9, 0, 1), 8e9) == 1
     assert LIMITS.memory_seconds(Work(0, 8e9, 0, 1 << 10)) == pytest.approx(1)
     assert LIMITS.memory_seconds(Work(0, 3e9, 1e9, 1 << 20)) == pytest.approx(2e9 / 2e9 + 2e9 / 1e9)
     assert LIMITS.bandwidths(1 << 15) == pytest.approx((5e9, 2.5e9))  # halfway between the levels, in the logarithm
@@ -109,12 +115,12 @@ def test_limits():
 def test_aims_are_judged_by_geometric_mean_and_worst():
     first, second = [p for p in PRIMITIVES if p.family == "norms"][:2]
     rows = [
-        Measured(first, BOTH, [1.0, 2.0, 9.0], {"nchw": [4.0, 8.0, 36.0], "nhwc": [5.0, 9.0, 37.0]}),
-        Measured(second, BOTH, [3.0, 3.0, 3.0], {"nchw": [9.0, 9.0, 9.0], "nhwc": [3.0, 4.0, 5.0]}),
-        Measured(second, FORWARD, [3.0], {"nchw": [1.0]}),
+        _measured(first, BOTH, [1.0, 2.0, 9.0], {"nchw": [4.0, 8.0, 36.0], "nhwc": [5.0, 9.0, 37.0]}),
+        _measured(second, BOTH, [3.0, 3.0, 3.0], {"nchw": [9.0, 9.0, 9.0], "nhwc": [3.0, 4.0, 5.0]}),
+        _measured(second, FORWARD, [3.0], {"nchw": [1.0]}),
     ]
     assert [row.ratio for row in rows] == [0.25, 0.75, 3]
-    (found,) = judge(rows, LIMITS)
+    (found,) = judge(rows)
     assert found.worst == 0.75 and found.worst_name == "BatchNorm2d 64x32x32x32" and not found.reached
     assert found.mean == pytest.approx(math.sqrt(0.25 * 0.75)) and found.beyond == ["BatchNorm2d 64x32x32x32"]
     shown = summary([found])
@@ -125,10 +131,57 @@ def test_aims_are_judged_by_geometric_mean_and_worst():
     assert lines[2].split()[-3:] == ["8000000.0", "9000000.0", "0.25"]
 
 
+def _measured(primitive, form, rounds, torch):
+    return Measured(primitive, form, rounds, rounds, [LIMITS.peak] * len(rounds), torch)
+
+
+def test_kernels_are_held_against_the_peak_of_their_round():
+    product = next(p for p in PRIMITIVES if p.label == "60x784x100")
+    peaks = [1e9, 2e9, 4e9]
+    kernels = [product.work[FORWARD].flops / peak / share for peak, share in zip(peaks, (0.5, 0.8, 0.9), strict=True)]
+    row = Measured(product, FORWARD, [1.0, 2.0, 3.0], kernels, peaks)
+    assert row.share_of_peak == pytest.approx(0.8) == row.share_of_limit(LIMITS)
+    assert peaks_text([row]).endswith(": 2 GFLOP/s (from 1 to 4)")
+    cells = table([row], LIMITS).splitlines()[2].split()
+    assert cells[-6:] == ["2000000.0", f"{kernels[1] * 1e6:.1f}", *cells[-4:-2], "80", "arithmetic"]
+
+
+@needs_jit
+def test_replayed_kernels_compute_anew():
+    rng = np.random.default_rng(0)
+    x, dy = (minidl.tensor(rng.standard_normal((5, n), np.float32)) for n in (4, 3))
+    layer, out = minidl.nn.Linear(4, 3, bias=False), []
+
+    def prepare():
+        layer.weight.grad = None
+        out[:] = [layer(x)]
+
+    kernels = Kernels(Program(prepare, lambda: out[0].backward(dy), list))
+    assert kernels.computes
+    np.multiply(x._array, 3, out=x._array)
+    assert kernels.seconds(1e-4) > 0
+    np.testing.assert_allclose(layer.weight.grad, dy.numpy().T @ x.numpy(), rtol=1e-5)
+
+
+@needs_jit
+def test_replayed_kernels_that_leave_out_what_the_call_does_are_told():
+    x, relu = minidl.tensor(np.ones((3, 4), np.float32)), minidl.nn.ReLU()
+
+    def doubled():
+        y = relu(x)
+        y._array[...] *= 2
+        return y
+
+    assert Kernels(Program(lambda: None, lambda: relu(x), list)).computes
+    assert not Kernels(Program(lambda: None, doubled, list)).computes
+
+
 def test_shares_of_the_peak_count_wide_products_alone():
-    rows = [Measured(p, form, [work.flops / LIMITS.peak / 0.9]) for p in PRIMITIVES for form, work in p.work.items()]
+    rows = [
+        _measured(p, form, [work.flops / LIMITS.peak / 0.9], {}) for p in PRIMITIVES for form, work in p.work.items()
+    ]
     wide = [row for row in rows if speed_table.AIMS[0].applies(row)]
     assert len(wide) == 3 * (6 + 8)  # all but one product, and convolutions but of 1 and 3 channels and the depthwise
-    (found,) = judge(rows, LIMITS)
+    (found,) = judge(rows)
     assert found.worst == pytest.approx(0.9) and found.reached
     assert "geometric mean 90% (aim: at least 80%)" in summary([found])
