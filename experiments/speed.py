@@ -15,6 +15,7 @@ import argparse
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,9 @@ def run(options: argparse.Namespace) -> None:
         compilation.report()
     found = report.judge(rows)
     if rows:
-        print("\n".join([report.table(rows, limits), "", report.peaks_text(rows), report.summary(found), ""]))
+        peaks = [peak for row in rows for peak in row.peaks]
+        print("\n".join([report.table(rows, limits), "", report.peaks_text(peaks), report.summary(found), ""]))
+        limits = limits._replace(peak=median(peaks))  # of the whole run, so that the figure's points are under its roof
     print("\n".join([*([steps_text(steps)] if steps else []), *apart]))
     settings = {"rounds": rounds, "seconds_a_turn": seconds, "threads": options.threads, "complaints": apart}
     taken = {"configuration": settings, "steps": [step._asdict() for step in steps]}

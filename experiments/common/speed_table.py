@@ -165,12 +165,12 @@ def limits_text(limits: Limits) -> str:
     return "\n".join(lines)
 
 
-def peaks_text(rows: Iterable[Measured]) -> str:
+def peaks_text(peaks: Iterable[float]) -> str:
     """The peaks measured in turn with the primitives, in a line."""
-    peaks = [peak / 1e9 for row in rows for peak in row.peaks]
+    shown = [peak / 1e9 for peak in peaks]
     return (
-        f"multiply-adds in registers, in turn with the primitives: {statistics.median(peaks):.0f} GFLOP/s "
-        f"(from {min(peaks):.0f} to {max(peaks):.0f})"
+        f"multiply-adds in registers, in turn with the primitives: {statistics.median(shown):.0f} GFLOP/s "
+        f"(from {min(shown):.0f} to {max(shown):.0f})"
     )
 
 
