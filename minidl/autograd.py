@@ -20,7 +20,7 @@ from . import mutation
 from .kernels import recording
 from .kernels.launch import launch
 from .kernels.layout import copied, dense, empty_like, flat
-from .kernels.noted import handed, plain, shown
+from .kernels.noted import handed, is_foreign, plain, quiet, shown
 from .kernels.pointwise import add
 from .kernels.sums import unbroadcast
 from .ownership import is_alone
@@ -105,7 +105,7 @@ def chain(first: Callable[..., Tensor], second: Callable[..., Tensor]) -> Callab
 def _on_tensors(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> Callable[..., Tensor]:
     name = function.__name__.strip("_")
     names, optional, asks = _signature(function)
-    count = len(names)
+    count, foreign = len(names), is_foreign(function)
 
     @functools.wraps(function)
     def apply(*inputs: Any, **options: Any) -> Tensor:
@@ -129,7 +129,7 @@ def _on_tensors(function: Callable[..., tuple[np.ndarray, Pullback | None]]) -> 
         result = Tensor(answer if type(answer) is np.ndarray else np.asarray(answer))
         result.share(tensors)
         if pullback is not None and True in needs:
-            result.node = Node(name, tensors, needs, pullback)
+            result.node = Node(name, tensors, needs, quiet(pullback) if foreign else pullback)
             result._requires_grad = result._used = True
         return result
 
@@ -165,8 +165,7 @@ def backward(root: Tensor, gradient: Any = None) -> None:
         _add_to_leaf(root, seed, fresh=False)
         return
     mutation.verify_output(root, root.node)
-    with np.errstate(all="ignore"):  # a diverging run shows NaN, as it does in compiled kernels, and no warnings
-        _walk_down(root.node, seed)
+    _walk_down(root.node, seed)
 
 
 def _walk_down(root: Node, seed: np.ndarray) -> None:

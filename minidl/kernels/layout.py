@@ -57,7 +57,7 @@ def ordered(x: np.ndarray) -> np.ndarray:
     """`x` itself if it is C-ordered, else a copy that is."""
     if x.flags.c_contiguous:
         return x
-    copy = _aligned(x.shape, x.dtype)
+    copy = empty_row(x.size, x.dtype).reshape(x.shape)
     assign(copy, x)
     return copy
 
@@ -124,29 +124,23 @@ def images(x: np.ndarray) -> np.ndarray:
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialised array in canonical order; a large one begins at a cache line."""
-    if len(shape) != 4:
-        return _aligned(shape, dtype)
-    n, c, h, w = shape
-    return _aligned((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+    return shaped(empty_row(math.prod(shape), dtype), shape)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def empty_row(size: int, dtype: np.dtype) -> np.ndarray:
+    """An uninitialised row, to be `shaped`; a large one begins at a cache line."""
     # The C library's blocks begin 16 bytes after a cache line as often as not; every load of a 64-byte register then
     # takes two lines, and a depthwise convolution half as long again.
-    size = math.prod(shape)
     if size < ALIGN_FROM:
-        return np.empty(shape, dtype)
-    itemsize = np.dtype(dtype).itemsize
-    room = np.empty(size + CACHE_LINE // itemsize, dtype)
-    start = -address_of(room) % CACHE_LINE // itemsize
-    return room[start : start + size].reshape(shape)
+        return np.empty(size, dtype)
+    room = np.empty(size + CACHE_LINE, dtype)
+    start = -address_of(room) % CACHE_LINE // room.itemsize
+    return room[start : start + size]
 
 
 def empty_like(x: np.ndarray) -> np.ndarray:
     """An uninitialised array of the shape and dtype of `x`, in canonical order."""
-    if x.size < ALIGN_FROM and x.ndim != 4:
-        return np.empty(x.shape, x.dtype)
-    return empty(x.shape, x.dtype)
+    return shaped(empty_row(x.size, x.dtype), x.shape)
 
 
 def zeros_like(x: np.ndarray) -> np.ndarray:

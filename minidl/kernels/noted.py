@@ -80,10 +80,26 @@ def shown(gradient: np.ndarray) -> np.ndarray:
     return noted(gradient, "a gradient")
 
 
+def is_foreign(function: Callable[..., Any]) -> bool:
+    """Whether a function comes from outside of minidl, so that it may compute in NumPy."""
+    return not (getattr(function, "__module__", None) or "").startswith("minidl.")
+
+
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without NumPy's warnings: a diverging run shows NaN, as it does in compiled kernels."""
+
+    @functools.wraps(function)
+    def call(*arrays: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arrays)
+
+    return call
+
+
 def handed(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
     """The arrays as a function is to see them while a step is recorded: one from outside of minidl sees noted ones."""
-    active, module = recording.active, getattr(function, "__module__", None) or ""
-    if active is None or not active.mine or module.startswith("minidl."):
+    active = recording.active
+    if active is None or not active.mine or not is_foreign(function):
         return arrays
     what = f"an array in {getattr(function, '__qualname__', type(function).__name__)}"
     return [noted(array, what) if isinstance(array, np.ndarray) else array for array in arrays]

@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import pointwise
 from ..kernels.launch import Kernel, launch
-from ..kernels.layout import empty_like, flat
+from ..kernels.layout import empty_row, flat, shaped
 from ..kernels.pointwise import BLOCK
 from .checks import check_float
 
@@ -15,16 +15,16 @@ Rule = tuple[np.ndarray, Pullback | None]
 
 def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, block: int, cost: int, *options: float) -> Rule:
     """y = f(x) by a kernel over blocks, dx = f'(y) * dy by another; `cost` is an element's, in multiplications."""
-    y = empty_like(x)
-    memory = flat(y)
-    launch(forward, -(-y.size // block), flat(x), memory, *options, work=cost * y.size)
+    shape, size, dtype = x.shape, x.size, x.dtype
+    y = empty_row(size, dtype)
+    launch(forward, -(-size // block), flat(x), y, *options, work=cost * size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_like(y)
-        launch(backward, y.size, memory, flat(dy), flat(dx), *options)
-        return dx
+        dx = empty_row(size, dtype)
+        launch(backward, size, y, flat(dy), dx, *options)
+        return shaped(dx, shape)
 
-    return y, pullback
+    return shaped(y, shape), pullback
 
 
 @op
@@ -36,16 +36,17 @@ def relu(x: np.ndarray) -> Rule:
     Source: Nair & Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
     """
     check_float("relu", x=x)
-    y, blocks = empty_like(x), -(-x.size // BLOCK)
+    shape, size, dtype = x.shape, x.size, x.dtype
+    y, blocks = empty_row(size, dtype), -(-size // BLOCK)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
-    launch(pointwise.relu_forward, blocks, flat(x), flat(y), zeroed, work=y.size)
+    launch(pointwise.relu_forward, blocks, flat(x), y, zeroed, work=size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_like(dy)
-        launch(pointwise.pass_where, blocks, zeroed, flat(dy), flat(dx), 1.0, work=dx.size)
-        return dx
+        dx = empty_row(size, dtype)
+        launch(pointwise.pass_where, blocks, zeroed, flat(dy), dx, 1.0, work=size)
+        return shaped(dx, shape)
 
-    return y, pullback
+    return shaped(y, shape), pullback
 
 
 @op

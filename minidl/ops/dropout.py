@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import cleared_like, empty_like, flat
+from ..kernels.layout import cleared_like, empty_row, flat, shaped
 from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
@@ -31,14 +31,15 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     keep = round((1 - p) * 2**32)
     if keep == 0:
         return cleared_like(x), cleared_like
-    y, blocks, scale = empty_like(x), -(-x.size // BLOCK), 1 / (1 - p)
+    shape, size, dtype = x.shape, x.size, x.dtype
+    y, blocks, scale = empty_row(size, dtype), -(-size // BLOCK), 1 / (1 - p)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
-    place = as_generator(rng).reserve(-(-x.size // 4))
-    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, place, keep, scale, work=2 * x.size)
+    place = as_generator(rng).reserve(-(-size // 4))
+    launch(kernels.dropout_forward, blocks, flat(x), y, zeroed, place, keep, scale, work=2 * size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_like(dy)
-        launch(pass_where, blocks, zeroed, flat(dy), flat(dx), scale, work=dx.size)
-        return dx
+        dx = empty_row(size, dtype)
+        launch(pass_where, blocks, zeroed, flat(dy), dx, scale, work=size)
+        return shaped(dx, shape)
 
-    return y, pullback
+    return shaped(y, shape), pullback
