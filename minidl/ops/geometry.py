@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks import Pair
+from ..kernels.simd import VECTORS
+from ..kernels.vectors import REGISTER
 from .checks import check_float, check_ndim
+from .windows import Extents
 
 
 class Axis(NamedTuple):
@@ -96,3 +100,53 @@ def count_windows(size: int, kernel: int, stride: int, padding: int, dilation: i
         return spare // stride + 1
     count = -(-spare // stride) + 1
     return count - 1 if (count - 1) * stride >= size + padding // 2 else count
+
+
+class Geometry(NamedTuple):
+    """Everything that the plan of a convolution depends on; along each axis: size, kernel, stride, padding before,
+    dilation, windows."""
+
+    images: int
+    channels: int
+    outputs: int
+    groups: int
+    down: tuple[int, int, int, int, int, int]
+    across: tuple[int, int, int, int, int, int]
+    itemsize: int
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """Which input each window sees at each place, and the inverse, down and across."""
+        return axis(*self.down), axis(*self.across)
+
+    @property
+    def source(self) -> Extents:
+        """The extents of an input image."""
+        return Extents(self.down[0], self.across[0], self.channels)
+
+    @property
+    def target(self) -> Extents:
+        """The extents of an output image."""
+        return Extents(self.down[5], self.across[5], self.outputs)
+
+    @property
+    def window(self) -> Pair:
+        """Height and width of the kernel."""
+        return self.down[1], self.across[1]
+
+    @property
+    def width(self) -> int:
+        """Columns of a panel."""
+        return VECTORS * REGISTER // self.itemsize
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the channels of all places in a row of the window fit 64 bytes, the widest register: on any machine,
+        since sums are then taken in another order."""
+        return self.groups == 1 and self.window[1] * self.channels * self.itemsize <= 64
+
+    @property
+    def work(self) -> int:
+        """Multiplications, counted as elements that pass through memory would be."""
+        terms = self.channels // self.groups * self.window[0] * self.window[1]
+        return self.images * self.target.image * terms // 16

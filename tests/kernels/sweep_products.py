@@ -105,17 +105,37 @@ def convolutions_of_layers(rng, dtype, n, side, kernel, groups, bias, first):
     check_convolution(rng, dtype, n, (axis, axis), groups, bias, first)
 
 
+SIDE = st.tuples(st.integers(4, 20), st.just(3), st.just(1), st.integers(0, 2), st.just(1))
+CHANNELS = st.sampled_from([16, 24, 29, 32, 40, 48, 64, 72])
+
+
+@family(
+    n=st.integers(1, 12) | st.integers(40, 90),
+    down=SIDE,
+    across=SIDE,
+    groups=st.tuples(st.just(1), CHANNELS, CHANNELS),
+    positive=st.booleans(),
+    **FREE,
+)
+def convolutions_of_tiles(rng, dtype, n, down, across, groups, positive, bias, first):
+    """As they can be had for fewer multiplications: 3 x 3, stride 1, from 16 channels on."""
+    while n * down[0] * across[0] * max(groups) > 150_000 and n > 1:  # the reference is slow
+        n //= 2
+    check_convolution(rng, dtype, n, (down, across), groups, bias, first, positive)
+
+
 def fitting(axis: tuple[int, ...]) -> tuple[int, ...]:
     """The axis with at least one window: a larger image, if need be."""
     size, kernel, stride, padding, dilation = axis
     return max(size, dilation * (kernel - 1) + 1 - 2 * padding, 1), kernel, stride, padding, dilation
 
 
-def check_convolution(rng, dtype, n, axes, groups, bias, first):
+def check_convolution(rng, dtype, n, axes, groups, bias, first, positive=False):
     parts, inputs, outputs = groups
     axes = [fitting(axis) for axis in axes]
     (h, kh, sy, py, gy), (w, kw, sx, px, gx) = axes
-    x, weight = numbers(rng, dtype, n, parts * inputs, h, w), numbers(rng, dtype, parts * outputs, inputs, kh, kw)
+    x = numbers(rng, dtype, n, parts * inputs, h, w, positive=positive)
+    weight = numbers(rng, dtype, parts * outputs, inputs, kh, kw, positive=positive)
     b = numbers(rng, dtype, parts * outputs) if bias else None
     options = {"stride": (sy, sx), "padding": (py, px), "dilation": (gy, gx), "groups": parts}
     function = lambda *leaves: ops.conv2d(*leaves, **options)  # noqa: E731

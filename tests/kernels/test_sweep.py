@@ -18,6 +18,7 @@ COUNTS = {
     "convolutions": 500,
     "depthwise": 250,
     "convolutions_of_layers": 200,
+    "convolutions_of_tiles": 150,
     "batch_norm": 350,
     "layer_norm": 250,
     "softmax": 200,

@@ -68,6 +68,7 @@ CASES = [
     case((3, 4, 5, 5), (4, 1, 1, 1), groups=4),
     case((5, 8, 20, 20), (2, 8, 3, 3), padding=1),  # two blocks of images, of 4 and 1
     case((3, 32, 16, 16), (3, 32, 4, 4), padding=1),  # an image a block
+    case((58, 16, 6, 6), (16, 16, 3, 3), padding=1),  # by tiles, of which there are enough for the weight's gradient
     case((2, 3, 2, 3), (4, 3, 5, 5), padding=2),  # no window lies inside the image
     case((2, 3, 2, 2), (6, 1, 3, 5), padding=2, groups=3),
 ]
