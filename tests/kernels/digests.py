@@ -33,7 +33,7 @@ LARGE = [  # of which the threads have parts, and sums of several blocks
     large("conv2d", (9, 32, 16, 16), (64, 32, 1, 1), None, stride=2),
     large("conv2d", (9, 64, 8, 8), (128, 64, 3, 3), None, padding=1),
     large("conv2d", (64, 29, 10, 9), (30, 29, 3, 3), (30,), padding=1),
-    large("conv2d", (50, 40, 12, 8), (64, 40, 3, 3), None, padding=(0, 2)),
+    large("conv2d", (50, 40, 12, 8), (64, 40, 3, 3), None, padding=(0, 1)),
     large("conv2d", (9, 64, 16, 16), (64, 1, 3, 3), (64,), padding=1, groups=64),
     large("conv2d", (9, 24, 16, 16), (36, 8, 3, 3), (36,), padding=1, groups=3, dilation=2),
     large("batch_norm", (64, 16, 14, 14), (16,), (16,), activation="relu"),
