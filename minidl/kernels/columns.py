@@ -10,7 +10,7 @@ from .launch import InOut, Out, kernel
 from .moments import clear, merge_block
 from .normalization import add_sums, input_gradient, normalize_columns
 from .registers import load
-from .statistics import follow, set_gradients, set_training, share_of_new
+from .statistics import count_batch, follow, set_gradients, set_training
 
 
 @kernel
@@ -20,7 +20,7 @@ def normalize_groups(
     bias,
     running_mean: InOut,
     running_var: InOut,
-    tracked,
+    tracked: InOut,
     moments: Out,
     saved: Out,
     affine: Out,
@@ -34,17 +34,18 @@ def normalize_groups(
 ):
     """y by the moments of all rows, `step` of which are summed before float64 takes over; the range is over groups of
     LANES channels."""
-    channels, share = len(weight), share_of_new(momentum, tracked)
+    channels = len(weight)
+    count_batch(tracked, low, high)
     statistics, memory = (weight, bias, running_mean, running_var), (moments, saved, affine)
     for c in range(LANES * low, min(LANES * high, channels), LANES):
         if channels - c >= LANES:
-            _normalize_group(x, c, LANES, statistics, memory, y, step, rectified, share, eps)
+            _normalize_group(x, c, LANES, statistics, memory, y, step, rectified, momentum, eps)
         else:
-            _normalize_group(x, c, channels - c, statistics, memory, y, step, rectified, share, eps)
+            _normalize_group(x, c, channels - c, statistics, memory, y, step, rectified, momentum, eps)
 
 
 @njit(forceinline=True)
-def _normalize_group(x, c, count, statistics, memory, y, step, rectified, share, eps):
+def _normalize_group(x, c, count, statistics, memory, y, step, rectified, momentum, eps):
     weight, bias, running_mean, running_var = statistics
     moments, saved, affine = memory
     channels, padded = len(weight), affine.shape[1]
@@ -54,7 +55,7 @@ def _normalize_group(x, c, count, statistics, memory, y, step, rectified, share,
         merge_block(x, first * channels + c, channels, min(step, rows - first), count, moments, c, padded, first)
     both = load(moments, c, LANES, LANES), load(moments, padded + c, LANES, LANES)
     set_training(affine, saved, c, count, channels, both, rows, weight, bias, eps)
-    follow(running_mean, running_var, c, count, both, rows, share)
+    follow(running_mean, running_var, c, count, both, rows, momentum)
     normalize_columns(x, c, channels, rows, count, affine, c, y, rectified, 0)
 
 

@@ -6,10 +6,11 @@ A ReLU that follows takes no pass of its own: forward writes max(y, 0), backward
 from numba import njit
 
 from .lanes import LANES, settle, stream, widen
-from .launch import Out, kernel
+from .launch import InOut, Out, kernel
 from .moments import clear
 from .register_arithmetic import at_most, less, select, spread
 from .registers import load, store
+from .statistics import count_batch
 
 STREAM_FROM = 8 << 20  # bytes of an output that is stored past the caches, which could not hold it until it is read
 
@@ -23,11 +24,12 @@ def _put(y, at, count, value, streamed):
 
 
 @kernel
-def normalize(x, affine, y: Out, width: int, step: int, rectified: int, streamed: int, low, high):
-    """y = (x - center) * scale + shift, where x * scale + shift would cancel; max(y, 0) if `rectified`.
+def normalize(x, affine, tracked: InOut, y: Out, width: int, step: int, rectified: int, streamed: int, low, high):
+    """y = (x - center) * scale + shift, where x * scale + shift would cancel; max(y, 0) if `rectified`; tracked += 1.
 
     The range counts blocks of `step` wide rows; in the last one a row may not be whole.
     """
+    count_batch(tracked, low, high)
     for b in range(low, high):
         first, end = b * step * width, min(len(x), (b + 1) * step * width)
         rows, rest = (end - first) // width, (end - first) % width

@@ -28,19 +28,6 @@ def _set_affine(affine, saved, c, count, width, mean, inverse, weight, bias):
 
 
 @kernel
-def count_batch(tracked: InOut, low, high):
-    """tracked += 1."""
-    for i in range(low, high):
-        tracked[i] += 1
-
-
-@njit(forceinline=True)
-def share_of_new(momentum, tracked):
-    """The weight of this batch in the running statistics; a negative momentum stands for the mean over all batches."""
-    return np.float64(1) / tracked[0] if momentum < 0 else momentum
-
-
-@kernel
 def batch_statistics(
     moments,
     weight,
@@ -58,13 +45,23 @@ def batch_statistics(
     low,
     high,
 ):
-    """Merge the parts' moments, all of `part` rows but the last, into `affine`, `saved` and the running statistics."""
-    share = share_of_new(momentum, tracked)
+    """Merge the parts' moments, all of `part` rows but the last, into `affine`, `saved` and the running statistics.
+
+    A negative momentum stands for the mean over this batch and the `tracked` ones before it.
+    """
+    share = np.float64(1) / (tracked[0] + 1) if momentum < 0 else momentum
     for c in range(low, high, LANES):
         count = min(LANES, high - c)
         mean, deviation = _merged(moments, c, count, rows, part)
         set_training(affine, saved, c, count, width, (mean, deviation), rows, weight, bias, eps)
         follow(running_mean, running_var, c, count, (mean, deviation), rows, share)
+
+
+@njit(forceinline=True)
+def count_batch(tracked, low, high):
+    """tracked += 1, by the chunk that has item 0 of the range; in a launch of which no chunk reads it."""
+    for i in range(low, min(high, len(tracked))):
+        tracked[i] += 1
 
 
 @njit(forceinline=True)

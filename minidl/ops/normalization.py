@@ -10,14 +10,13 @@ from ..checks import check_choice, check_number
 from ..kernels import columns, moments, statistics
 from ..kernels import normalization as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat
+from ..kernels.layout import dense, empty_row, flat, shaped
 from ..kernels.memory import CACHE_LINE
 from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 from .constants import ones, zeros
 
 Rule = tuple[np.ndarray, Pullback | None]
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 @op
@@ -53,49 +52,61 @@ def batch_norm(
         _check_batch_norm(name, x, weight, bias, running_mean, running_var)
         _check_count(name, num_batches_tracked)
         _check_settings(name, x, running_mean, num_batches_tracked, training, momentum, eps)
-    if activation is not None:
+    if activation is not None and activation != "relu":
         check_choice(name, "activation", activation, ("relu",))
     if running_mean is None or running_var is None:
         running_mean = running_var = zeros(0, x.dtype)
     tracked = _UNCOUNTED if num_batches_tracked is None else num_batches_tracked.reshape(1)
-    running, settings = (running_mean, running_var, tracked), (-1.0 if momentum is None else momentum, eps)
-    return _batch_norm(x, weight, bias, running, training, settings, activation is not None, needs[0])
+    weight = ones(x.shape[1], x.dtype) if weight is None else dense(weight)
+    bias = zeros(x.shape[1], x.dtype) if bias is None else dense(bias)
+    parameters, rectified = (weight, bias, running_mean, running_var), activation is not None
+    if not training:
+        return _normalize_fixed(x, parameters, rectified, eps, needs[0])
+    return _normalize_batch(x, parameters, tracked, rectified, -1.0 if momentum is None else momentum, eps, needs[0])
 
 
-def _batch_norm(
+def _normalize_batch(
     x: np.ndarray,
-    weight: np.ndarray | None,
-    bias: np.ndarray | None,
-    running: tuple[np.ndarray, np.ndarray, np.ndarray],
-    training: bool,
-    settings: tuple[float, float],
+    parameters: tuple[np.ndarray, ...],
+    tracked: np.ndarray,
     rectified: bool,
+    momentum: float,
+    eps: float,
     wants_input: bool,
 ) -> Rule:
-    """The rule; `running` are mean, variance and count, empty where not given, `settings` are momentum and eps."""
-    shape, channels, dtype = x.shape, x.shape[1], x.dtype
-    rows = x.size // max(channels, 1)
-    walk, row = moments.walk_of(rows, channels), _row(x)
-    weight = ones(channels, dtype) if weight is None else dense(weight)
-    bias = zeros(channels, dtype) if bias is None else dense(bias)
+    """By the batch's statistics; the parameters are weight and bias, running mean and variance, empty if not given."""
+    shape, channels, row = x.shape, x.shape[1], _row(x)
+    size, dtype = row.size, row.dtype
+    rows = size // max(channels, 1)
+    walk = moments.walk_of(rows, channels)
     sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, dtype), np.empty((2, channels))
-    parameters, kept = (weight, bias, *running), (row, weight, sums, affine, saved)
-    y, streamed = _output(row, walk)
-    if training:
-        launch(statistics.count_batch, len(running[2]), running[2])
-    if training and walk.groups:
-        arguments = (row, *parameters, sums, saved, affine, y, walk.step, rectified, *settings)
-        launch(columns.normalize_groups, walk.groups, *arguments, work=2 * row.size)
-        return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, training, wants_input)
-    if training:
-        launch(moments.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * row.size)
-        arguments = (sums, *parameters, saved, affine, rows, walk.part * walk.width // channels, walk.width)
-        launch(statistics.batch_statistics, channels, *arguments, *settings, work=4 * walk.parts * channels)
+    y = empty_row(size, dtype)
+    if walk.groups and momentum >= 0:  # else the count of batches is read in one launch and changed in another
+        arguments = (row, *parameters, tracked, sums, saved, affine, y, walk.step, rectified, momentum, eps)
+        launch(columns.normalize_groups, walk.groups, *arguments, work=2 * size)
     else:
-        arguments = (weight, bias, *running[:2], saved, affine, walk.width, settings[1])
-        launch(statistics.fixed_statistics, channels, *arguments)
-    launch(kernels.normalize, walk.blocks, row, affine, y, walk.width, walk.step, rectified, streamed, work=row.size)
-    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, training, wants_input)
+        launch(moments.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * size)
+        arguments = (sums, *parameters, tracked, saved, affine, rows, walk.part * walk.width // channels, walk.width)
+        launch(statistics.batch_statistics, channels, *arguments, momentum, eps, work=4 * walk.parts * channels)
+        arguments = (row, affine, tracked, y, walk.width, walk.step, rectified, _streams(row, walk))
+        launch(kernels.normalize, walk.blocks, *arguments, work=size)
+    kept = row, parameters[0], sums, affine, saved
+    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, True, wants_input)
+
+
+def _normalize_fixed(
+    x: np.ndarray, parameters: tuple[np.ndarray, ...], rectified: bool, eps: float, wants_input: bool
+) -> Rule:
+    """By the running statistics."""
+    shape, channels, row = x.shape, x.shape[1], _row(x)
+    walk = moments.walk_of(row.size // max(channels, 1), channels)
+    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, row.dtype), np.empty((2, channels))
+    y = empty_row(row.size, row.dtype)
+    launch(statistics.fixed_statistics, channels, *parameters, saved, affine, walk.width, eps)
+    arguments = (row, affine, _UNCOUNTED, y, walk.width, walk.step, rectified, _streams(row, walk))
+    launch(kernels.normalize, walk.blocks, *arguments, work=row.size)
+    kept = row, parameters[0], sums, affine, saved
+    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, False, wants_input)
 
 
 def _batch_norm_pullback(
@@ -112,7 +123,7 @@ def _batch_norm_pullback(
         row, weight, sums, affine, saved = kept
         channels, dtype, size = len(weight), row.dtype, row.size
         given, dweight, dbias = _row(dy), np.empty(channels, dtype), np.empty(channels, dtype)
-        dx, streamed = _output(row, walk) if wants_input else (np.empty(0, dtype), False)
+        dx = empty_row(size if wants_input else 0, dtype)
         if walk.groups:
             arguments = (row, given, weight, saved, affine, sums, dweight, dbias, dx, walk.step, rectified, training)
             launch(columns.differentiate_groups, walk.groups, *arguments, work=4 * size)
@@ -123,7 +134,7 @@ def _batch_norm_pullback(
         launch(statistics.batch_gradients, channels, *arguments, work=2 * walk.parts * channels)
         if not wants_input:
             return None, dweight, dbias
-        arguments = (row, given, affine, dx, walk.width, walk.step, rectified, training, streamed)
+        arguments = (row, given, affine, dx, walk.width, walk.step, rectified, training, _streams(row, walk))
         launch(kernels.batch_input_gradient, walk.blocks, *arguments, work=2 * size)
         return _as_given(dx, shape), dweight, dbias
 
@@ -131,6 +142,7 @@ def _batch_norm_pullback(
 
 
 _UNCOUNTED = np.empty(0, np.int64)
+_UPDATED = 0x501  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_WRITEABLE
 
 
 def _row(x: np.ndarray) -> np.ndarray:
@@ -140,35 +152,30 @@ def _row(x: np.ndarray) -> np.ndarray:
 
 def _as_given(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """What `_row` made one row, in canonical order."""
-    if len(shape) == 2:
-        return row.reshape(shape)
-    if len(shape) == 4:
-        n, c, h, w = shape
-        return row.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    if len(shape) != 3:
+        return shaped(row, shape)
     n, c, length = shape
     return dense(row.reshape(n, length, c).transpose(0, 2, 1))
 
 
-def _output(like: np.ndarray, walk: moments.Walk) -> tuple[np.ndarray, bool]:
-    """An uninitialised row, and whether it is to be stored past the caches, which takes one that begins at a line."""
-    large = like.nbytes >= kernels.STREAM_FROM and not walk.groups
-    return empty((like.size,), like.dtype), large and walk.width * like.itemsize % CACHE_LINE == 0
+def _streams(row: np.ndarray, walk: moments.Walk) -> bool:
+    """Whether a row as large is to be stored past the caches, in whole cache lines."""
+    return row.nbytes >= kernels.STREAM_FROM and not walk.groups and walk.width * row.itemsize % CACHE_LINE == 0
 
 
-def _surely_fit(x: np.ndarray, *given: Any) -> bool:
+def _surely_fit(
+    x: np.ndarray, weight: Any, bias: Any, mean: Any, var: Any, tracked: Any, momentum: float | None, eps: float
+) -> bool:
     """Whether `_check_batch_norm` and `_check_settings` would pass, told quickly and of the usual case alone."""
-    *arrays, tracked, momentum, eps = given
     dtype, shape = x.dtype, x.shape
     if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or len(shape) not in (2, 3, 4) or x.size < 2 * shape[1]:
         return False
     channels = shape[1:2]
-    for array in arrays:
+    for array in (weight, bias, mean, var):
         if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != channels:
             return False
-    for running in arrays[2:]:
-        flags = running.flags
-        if not (flags.c_contiguous and flags.writeable):
-            return False
+    if mean.flags.num & _UPDATED != _UPDATED or var.flags.num & _UPDATED != _UPDATED:
+        return False
     if type(tracked) is not np.ndarray or tracked.dtype is not _UNCOUNTED.dtype:
         return False
     if tracked.size != 1 or not tracked.flags.writeable:

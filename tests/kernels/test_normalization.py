@@ -96,8 +96,10 @@ def forward(x, weight, bias, of, rectified=0, streamed=0):
     """Running statistics, what is saved, the affine map and the output."""
     running, saved, affine = statistics(x, of, weight, bias)
     y = aligned(x)
-    arguments = (x.reshape(-1), affine, y.reshape(-1), of.width, of.step, rectified, streamed)
+    tracked = np.array([4])
+    arguments = (x.reshape(-1), affine, tracked, y.reshape(-1), of.width, of.step, rectified, streamed)
     launch(kernels.normalize, of.blocks, *arguments)
+    assert tracked == 5
     return running, saved, affine, y
 
 
@@ -152,26 +154,21 @@ def test_groups_of_columns_give_what_the_steps_one_by_one_give(shape, rectified,
     running, saved, affine, y = forward(x, weight, bias, of, rectified)
     expected = backward(x, dy, weight, saved.copy(), affine.copy(), of, rectified)
     kept = np.empty(of.sums), np.empty_like(saved), np.zeros(of.maps, dtype)
-    moved, out = np.full((2, shape[1]), 2, dtype), np.empty_like(x)
-    arguments = (
-        x.reshape(-1),
-        weight,
-        bias,
-        *moved,
-        np.array([4]),
-        *kept,
-        out.reshape(-1),
-        of.step,
-        rectified,
-        -1,
-        1e-3,
-    )
-    launch(columns.normalize_groups, of.groups, *arguments)  # a negative momentum: of 4 batches the share is 1/4
+    moved, tracked, out = np.full((2, shape[1]), 2, dtype), np.array([4]), np.empty_like(x)
+    arguments = (x.reshape(-1), weight, bias, *moved, tracked, *kept, out.reshape(-1), of.step, rectified, 0.25, 1e-3)
+    launch(columns.normalize_groups, of.groups, *arguments)
+    assert tracked == 5
     assert all(np.array_equal(a, b) for a, b in zip((out, kept[1], moved), (y, saved, running), strict=True))
     got = np.empty_like(x), *np.empty((2, shape[1]), dtype)
     arguments = (x.reshape(-1), dy.reshape(-1), weight, *kept[1:], kept[0], *got[1:], got[0].reshape(-1), of.step)
     launch(columns.differentiate_groups, of.groups, *arguments, rectified, 1)
     assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_without_a_momentum_a_batch_weighs_as_much_as_each_of_those_before_it(cut):
+    x, (weight, bias) = normal(9, 70), normal(2, 70, seed=1)
+    running = [statistics(x, walk(*x.shape), weight, bias, momentum)[0] for momentum in (-1, 0.2)]  # the fifth of 5
+    assert np.array_equal(*running)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -191,7 +188,8 @@ def test_fixed_statistics(rows, cut):
     variance, of = np.array([0.5, 2.0, 3.0]), walk(rows, 3)
     saved, affine, y = np.empty((2, 3)), np.zeros(of.maps), np.empty_like(x)
     launch(statistics_.fixed_statistics, 3, weight, bias, mean, variance, saved, affine, of.width, 1e-3)
-    launch(kernels.normalize, of.blocks, x.reshape(-1), affine, y.reshape(-1), of.width, of.step, 0, 0)
+    uncounted = np.empty(0, np.int64)
+    launch(kernels.normalize, of.blocks, x.reshape(-1), affine, uncounted, y.reshape(-1), of.width, of.step, 0, 0)
     inverse = 1 / np.sqrt(variance + 1e-3)
     np.testing.assert_allclose(y, (x - mean) * inverse * weight + bias, rtol=1e-12, atol=1e-12)
     dx, dweight, dbias = backward(x, dy, weight, saved, affine, of, training=0)
