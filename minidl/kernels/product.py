@@ -90,27 +90,47 @@ def table(jobs: list[Job]) -> np.ndarray:
 (_A_GROUP, _B_GROUP, _C_GROUP, _A_PANEL, _B_PANEL) = range(9, 14)
 
 
-def _row_cutter(tile: Callable[..., None]) -> Callable[..., None]:
-    """Cut a job's rows into tiles of nearly equal heights."""
+def _cutter(tile: Callable[..., None]) -> Callable[..., None]:
+    """Run a job's grid of rows for one panel: cut its rows into tiles of nearly equal heights."""
 
-    @njit
+    @njit(forceinline=True)
     def cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
-        rows, tiles = job[_ROWS], (job[_ROWS] + ROWS - 1) // ROWS
-        for t in range(tiles):
-            r = rows * t // tiles
-            size, to = (rows * (t + 1) // tiles - r, columns), (c_at + r * job[_C_ROW], job[_C_ROW])
-            under = to if bias_at < 0 else (bias_at, 0)
-            from_ = a_at + r * job[_A_ROW], job[_A_ROW], job[_A_STEP]
-            tile(size, a, from_, b, (b_at, job[_B_STEP]), a_runs, b_runs, terms, c, to, base, under, add)
+        tiles = max(1, (job[_ROWS] + ROWS - 1) // ROWS)
+        height, taller = job[_ROWS] // tiles, job[_ROWS] % tiles
+        a_row, c_row, right, step = job[_A_ROW], job[_C_ROW], (b_at, job[_B_STEP]), job[_A_STEP]
+        for o in range(job[_OUTER]):
+            for i in range(job[_INNER]):
+                left = a_at + o * job[_A_OUTER] + i * job[_A_INNER]
+                at = c_at + o * job[_C_OUTER] + i * job[_C_INNER]
+                for t in range(tiles):
+                    rows = height + 1 if t < taller else height
+                    to = at, c_row
+                    under = to if bias_at < 0 else (bias_at, 0)
+                    tile(
+                        (rows, columns),
+                        a,
+                        (left, a_row, step),
+                        b,
+                        right,
+                        a_runs,
+                        b_runs,
+                        terms,
+                        c,
+                        to,
+                        base,
+                        under,
+                        add,
+                    )
+                    left, at = left + rows * a_row, at + rows * c_row
 
     return cut
 
 
 def _worker(tile: Callable[..., None]) -> Callable[..., None]:
     """Run one job for some panels; `at` is where its block and group begin in a, b and c, and the group's columns."""
-    cut = _row_cutter(tile)
+    cut = _cutter(tile)
 
-    @njit
+    @njit(forceinline=True)
     def work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
         first, runs, run, width = job[_FIRST], job[_RUNS], job[_RUN], grid[_WIDTH]
         chain = max(1, CHAIN // max(run, 1))
@@ -124,11 +144,8 @@ def _worker(tile: Callable[..., None]) -> Callable[..., None]:
                 if columns <= 0:
                     continue
                 b_at, bias_at = at[1] + job[_B] + panel * grid[_B_PANEL] + left, at[3] + column if biased else -1
-                for o in range(job[_OUTER]):
-                    for j in range(job[_INNER]):
-                        a_at = at[0] + job[_A] + panel * grid[_A_PANEL] + o * job[_A_OUTER] + j * job[_A_INNER]
-                        c_at = at[2] + job[_C] + column + o * job[_C_OUTER] + j * job[_C_INNER]
-                        cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add)
+                a_at, c_at = at[0] + job[_A] + panel * grid[_A_PANEL], at[2] + job[_C] + column
+                cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add)
 
     return work
 

@@ -15,12 +15,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .memory import CACHE_LINE
 from .vectors import INT32, INT64, REGISTER, Vectors, config
 
 VECTORS = 2  # registers beside each other in a row of the tile
 # Rows of the tallest tile. 12 * 2 sums, 2 registers of b and a few of a fill 32 registers; with 14 rows two sums spill.
 ROWS = 12 if REGISTER == 64 else 6
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
+# How many bytes of b to ask for ahead of time, 32 rows of a panel: the processor's own guesses end where a page does,
+# and come too late for a panel in the third-level cache. Not a stride's multiple: one more would spill the registers.
+_AHEAD = 4096
 
 
 def make_tile(by_column: bool, heights: tuple[int, ...] = ()) -> Callable[..., None]:
@@ -99,7 +103,8 @@ class _Tile(Vectors):
                     builder.branch(after)
             if self.masked:
                 with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
-                    self._switch([self.mask(self.columns, j * self.lanes) for j in range(vectors)])
+                    last = self.mask(self.columns, (vectors - 1) * self.lanes)
+                    self._switch([*[None] * (vectors - 1), last])
                     builder.branch(after)
         builder.branch(after)
         builder.position_at_end(after)
@@ -186,6 +191,8 @@ class _Tile(Vectors):
 
     def _multiply_add(self, a: Any, b: Any, sums: list[list[Any]], masks: list[Any]) -> list[list[Any]]:
         right = self._row(b, masks)
+        for line in range(0, REGISTER * len(masks), CACHE_LINE):
+            self.prefetch(self.builder.add(b, ir.Constant(INT64, _AHEAD + line)))
         return [
             [self.call("fma", self.vector, list(terms)) for terms in zip(left, right, row_sums, strict=True)]
             for left, row_sums in zip(self._left(a, len(sums), masks), sums, strict=True)

@@ -66,6 +66,14 @@ class Vectors:
         else:
             self.call("masked.store", ir.VoidType(), [value, pointer, ir.Constant(INT32, self.size), mask])
 
+    def prefetch(self, address: Any) -> None:
+        """Ask for the cache line at an address, which nobody need own: nothing is read there."""
+        pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
+        function = ir.FunctionType(ir.VoidType(), [pointer.type, INT32, INT32, INT32])
+        function = cgutils.get_or_insert_function(self.builder.module, function, "llvm.prefetch.p0")
+        reading, nearest, data = (ir.Constant(INT32, n) for n in (0, 3, 1))
+        self.builder.call(function, [pointer, reading, nearest, data])
+
     def spread(self, value: Any) -> Any:
         """A scalar in every lane."""
         kind = ir.VectorType(value.type, self.lanes)
