@@ -170,10 +170,12 @@ def _surely_fit(
     dtype, shape = x.dtype, x.shape
     if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or len(shape) not in (2, 3, 4) or x.size < 2 * shape[1]:
         return False
-    channels = shape[1:2]
-    for array in (weight, bias, mean, var):
-        if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != channels:
-            return False
+    if weight is None or bias is None or type(mean) is not np.ndarray or type(var) is not np.ndarray:
+        return False
+    if not dtype is weight.dtype is bias.dtype is mean.dtype is var.dtype:
+        return False
+    if not shape[1:2] == weight.shape == bias.shape == mean.shape == var.shape:
+        return False
     if mean.flags.num & _UPDATED != _UPDATED or var.flags.num & _UPDATED != _UPDATED:
         return False
     if type(tracked) is not np.ndarray or tracked.dtype is not _UNCOUNTED.dtype:
