@@ -103,11 +103,20 @@ class _Tile(Vectors):
                     builder.branch(after)
             if self.masked:
                 with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
-                    last = self.mask(self.columns, (vectors - 1) * self.lanes)
+                    last = self._kept(self.mask(self.columns, (vectors - 1) * self.lanes))
                     self._switch([*[None] * (vectors - 1), last])
                     builder.branch(after)
         builder.branch(after)
         builder.position_at_end(after)
+
+    def _kept(self, mask: Any) -> Any:
+        """A mask of which LLVM does not know that it comes from a comparison, which it would repeat for every term."""
+        if REGISTER < 64:  # there are no registers of masks
+            return mask
+        bits = ir.IntType(self.lanes)
+        hidden = self.builder.bitcast(mask, bits)
+        hidden = self.builder.asm(ir.FunctionType(bits, [bits]), "", "=r,0", [hidden], side_effect=False)
+        return self.builder.bitcast(hidden, mask.type)
 
     def _switch(self, masks: list[Any]) -> None:
         builder = self.builder
