@@ -85,7 +85,7 @@ def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, 
         if turned:
             launch(panels_of_columns, shape[0], right, copy, len(right), lanes, work=copy.size)
         else:
-            launch(panels_of_rows, shape[0], right.reshape(len(right), 1, -1), copy, shape[0], work=copy.size)
+            launch(panels_of_rows, len(right), right.reshape(len(right), 1, -1), copy, shape[0], work=copy.size)
         right = copy
     sums = out if parts == 1 else np.empty((parts, out.size), out.dtype)
     bias = nothing if bias is None else bias

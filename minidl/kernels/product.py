@@ -13,8 +13,10 @@ import numpy as np
 from numba import njit
 
 from .launch import Kernel, Out, kernel
+from .registers import load, store
 from .simd import ROWS, make_tile, turn
 
+_LANES, _ROWS_TOGETHER = 16, 16  # that are copied to panels: of a row at a time, and of a panel before the next one
 CHAIN = 256  # terms summed in a register before they are added up: longer chains round worse
 
 
@@ -193,16 +195,23 @@ multiply_columns = _kernel(
 
 @kernel
 def panels_of_rows(x, y: Out, panels: int, low, high):
-    """y[(g, p), (t, k), j] = x[(g, k), t, p * width + j]: panels of columns; the last one's rest is left alone."""
-    width, terms = y.shape[2], y.shape[1] // x.shape[1]
-    for item in range(low, high):
-        group, p = item // panels, item % panels
-        left, right = p * width, min(x.shape[2], (p + 1) * width)
-        for k in range(terms):
-            for t in range(x.shape[1]):
-                row, out = x[group * terms + k, t, left:right], y[item, t * terms + k]
-                for j in range(len(row)):
-                    out[j] = row[j]
+    """y[(g, p), (t, k), j] = x[(g, k), t, p * width + j], for some (g, k): panels of columns; the last one's rest is
+    left alone.
+    """
+    places, columns, width = x.shape[1], x.shape[2], y.shape[2]
+    terms = max(1, y.shape[1] // places)
+    for group in range(low // terms, (high + terms - 1) // terms):
+        end = min(high, (group + 1) * terms)
+        for first in range(max(low, group * terms), end, _ROWS_TOGETHER):
+            for p in range(panels):
+                left, right = p * width, min(columns, (p + 1) * width)
+                for i in range(first, min(end, first + _ROWS_TOGETHER)):
+                    target = ((group * panels + p) * places * terms + i - group * terms) * width - left
+                    for t in range(places):
+                        source = (i * places + t) * columns
+                        for j in range(left, right, _LANES):
+                            store(y, target + j, right - j, load(x, source + j, right - j, _LANES))
+                        target += terms * width
 
 
 @kernel

@@ -202,9 +202,8 @@ def _input_gradient(g: Geometry, dy: np.ndarray, weight: np.ndarray) -> np.ndarr
     inputs, places = g.channels // g.groups, g.window[0] * g.window[1]
     each = -(-inputs // g.width)
     panels = np.empty((g.groups * each, places * (g.outputs // g.groups), g.width), dy.dtype)
-    launch(
-        panels_of_rows, len(panels), images(weight).reshape(g.outputs, places, inputs), panels, each, work=panels.size
-    )
+    rows = images(weight).reshape(g.outputs, places, inputs)
+    launch(panels_of_rows, g.outputs, rows, panels, each, work=panels.size)
     _run(g, _input_plan(g), flat(dy), panels.reshape(-1), nothing(dy.dtype), flat(dx))
     return dx
 

@@ -127,7 +127,7 @@ def input_gradient(g: Geometry, dy: np.ndarray, u: np.ndarray) -> np.ndarray:
     """A convolution of dy with the weight turned around: what pads one end of it pads the other end of x."""
     each = -(-g.channels // g.width)
     panels = empty((16 * each, g.outputs, g.width), dy.dtype)
-    launch(panels_of_rows, len(panels), u.reshape(-1, 1, g.channels), panels, each, work=u.size)
+    launch(panels_of_rows, u.size // g.channels, u.reshape(-1, 1, g.channels), panels, each, work=u.size)
     dx = empty((g.images, g.channels, *g.source[:2]), dy.dtype)
     _launch(dy, panels, TURNED, nothing(dy.dtype), dx, (2 - g.down[3], 2 - g.across[3]), g.work)
     return dx
