@@ -3,8 +3,7 @@
 The same steps as in `moments.py`, `statistics.py` and `normalization.py`, one after the other for each group.
 """
 
-from numba import njit
-
+from .inner import inner
 from .lanes import LANES
 from .launch import InOut, Out, kernel
 from .moments import clear, merge_block
@@ -44,7 +43,7 @@ def normalize_groups(
             _normalize_group(x, c, channels - c, statistics, memory, y, step, rectified, momentum, eps)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _normalize_group(x, c, count, statistics, memory, y, step, rectified, momentum, eps):
     weight, bias, running_mean, running_var = statistics
     moments, saved, affine = memory
@@ -85,7 +84,7 @@ def differentiate_groups(
             _differentiate_group(x, dy, c, channels - c, memory, (dx, dweight, dbias), step, rectified, training)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _differentiate_group(x, dy, c, count, memory, gradients, step, rectified, training):
     weight, saved, affine, sums = memory
     dx, dweight, dbias = gradients

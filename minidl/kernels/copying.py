@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .launch import Kernel, Out, kernel, launch
 from .memory import address_of
 from .simd import turn
@@ -31,7 +31,7 @@ def fill(y: Out, value: float, low, high):
         y[i] = value
 
 
-@njit
+@inner
 def places(table, axes, row):
     """Where a place among the first `axes` axes, counted in C order, lies in x and y."""
     x_at, y_at = table[1, 0], table[2, 0]

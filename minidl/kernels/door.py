@@ -17,6 +17,7 @@ from numba.core.extending import _Intrinsic
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from .inner import inner
 from .launch import BLOCK_WORDS
 from .team import call_entry, call_loop
 
@@ -132,7 +133,7 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
     code = function.__code__
     parameters = ", ".join(code.co_varnames[: code.co_argcount - 2])
     compile_: Any = njit  # Numba's own type hints know only some of its options
-    core = compile_(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    core = inner(error_model="numpy")(function)
     name = f"door_{function.__name__}_{fingerprint(function)}"
     space: dict[str, Any] = {"core": core, "_enter": _enter, "call_entry": call_entry, "call_loop": call_loop}
     space["__name__"] = function.__module__
@@ -165,6 +166,8 @@ def _feed(digest, value: Any, seen: set[int]) -> None:
     elif isinstance(value, python_types.FunctionType):
         _feed_function(digest, value, seen)
     elif isinstance(value, type):
+        for base in value.__bases__:
+            _feed(digest, base, seen)
         for name, member in vars(value).items():
             digest.update(name.encode())
             _feed(digest, member, seen)

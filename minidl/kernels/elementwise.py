@@ -7,24 +7,23 @@ the last axis each has stride 1, or is one number.
 from collections.abc import Callable
 from functools import lru_cache
 from math import prod
-from typing import Any
 
-import numba
 import numpy as np
 
 from .copying import merged, places, table
 from .exponential import exp as exp_of
+from .inner import inner
 from .launch import Kernel, Out, kernel, launch
 from .layout import empty, flat, shaped
 from .logarithm import log as log_of
 from .logarithm import power as power_of
 
-njit: Any = numba.njit(error_model="numpy")  # a quotient by zero is an answer
+_inner = inner(error_model="numpy")  # a quotient by zero is an answer
 
 
 def _of_one(name: str, function: Callable, says: str) -> Kernel:
     """y = function(x)."""
-    apply = function if hasattr(function, "py_func") else njit(function)
+    apply = function if hasattr(function, "py_func") else _inner(function)
 
     def run(x, y: Out, low, high):
         x, y = x[low:high], y[low:high]
@@ -37,7 +36,7 @@ def _of_one(name: str, function: Callable, says: str) -> Kernel:
 
 def _of_two(name: str, function: Callable, says: str, is_power: bool = False) -> Kernel:
     """z = function(x, y), where x and y broadcast; `is_power` since squares are so frequent."""
-    apply = function if hasattr(function, "py_func") else njit(function)
+    apply = function if hasattr(function, "py_func") else _inner(function)
 
     def run(x, y, z: Out, table, low, high):
         last = table.shape[1] - 1
@@ -72,7 +71,7 @@ def _of_two(name: str, function: Callable, says: str, is_power: bool = False) ->
 
 def _gradient_of_two(name: str, function: Callable, says: str, is_power: bool = False) -> Kernel:
     """dx = function(dz, x, y), where x and y broadcast to the shape of dz and dx."""
-    apply = function if hasattr(function, "py_func") else njit(function)
+    apply = function if hasattr(function, "py_func") else _inner(function)
 
     def run(x, y, dz, dx: Out, table, low, high):
         last = table.shape[1] - 1
@@ -106,7 +105,7 @@ def _gradient_of_two(name: str, function: Callable, says: str, is_power: bool = 
     return kernel(run)
 
 
-@njit
+@_inner
 def _share(x, y):
     """1 where x > y, half where they are equal, else 0."""
     return 0.5 if x == y else (1.0 if x > y else 0.0)
@@ -117,7 +116,7 @@ def _power_backward(dz, x, y):
     return dz * (0.0 if y == 0 else y * x ** (y - 1))
 
 
-@numba.njit(inline="always")
+@inner(inline="always")
 def _power_backward_single(dz, x, y):
     slope = y * power_of(x, y - 1)
     return dz * (0.0 if y == 0 else slope)

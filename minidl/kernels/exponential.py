@@ -6,7 +6,8 @@ together from its bits. A float32 result is the rounded float64 one, so nearly a
 """
 
 import numpy as np
-from numba import njit
+
+from .inner import inner
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # its last 32 bits are zero: n * _LN2_HIGH is exact
@@ -16,7 +17,7 @@ _ROUND_BITS = np.float64(_ROUND).view(np.int64)
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
 
 
-@njit
+@inner
 def _split(x):
     """x = n ln 2 + r: (n, e^r - 1)."""
     shifted = np.float64(x * _LOG2_E + _ROUND)
@@ -38,12 +39,12 @@ def _split(x):
     return n, r + r * (r * p)
 
 
-@njit
+@inner
 def _power_of_two(n):
     return np.int64((n + _BIAS) << _MANTISSA).view(np.float64)
 
 
-@njit
+@inner
 def exp(x):
     """e^x in float64: 0 far below zero, infinity far above, NaN for NaN."""
     wide = np.float64(x)
@@ -55,13 +56,13 @@ def exp(x):
     return y if wide == wide else wide
 
 
-@njit
+@inner
 def sigmoid(x):
     """1 / (1 + e^-x) in float64."""
     return 1.0 / (1.0 + exp(-x))
 
 
-@njit
+@inner
 def tanh(x):
     """(e^2x - 1) / (e^2x + 1) in float64, by e^2|x| - 1 without cancellation near zero."""
     wide = np.float64(x)

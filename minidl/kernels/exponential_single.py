@@ -6,8 +6,8 @@ rounded to a whole number, which its low bits then hold. Fused multiply-adds kee
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .register_arithmetic import fma, less, reinterpret, select, spread
 
 LANES = 128  # so many chains of multiply-adds beside each other hide their latency
@@ -22,7 +22,7 @@ _BIAS, _BIAS_LESS_30, _BIAS_MORE_30 = np.uint32(127 << 23), np.uint32(97 << 23),
 _SIGN, _SIZE = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
 
 
-@njit(inline="always")
+@inner(inline="always")
 def _split(x, sign):
     """sign * x = n ln 2 + r: a number whose low bits are n, and e^r - 1. The constants take the sign, for nothing."""
     shifted = fma(x, spread(x, sign * _LOG2_E, LANES), spread(x, _ROUND, LANES))
@@ -35,7 +35,7 @@ def _split(x, sign):
     return reinterpret(shifted), fma(r * r, p, spread(x, sign, LANES) * r)
 
 
-@njit(inline="always")
+@inner(inline="always")
 def single_exp(x):
     """e^x for x up to 60, by 2^n = 2^-30 * 2^(n + 30), of which only the product with the first can be subnormal."""
     low = spread(x, np.float32(-104), LANES)
@@ -44,7 +44,7 @@ def single_exp(x):
     return fma(scale, q, scale) * spread(x, _SMALL, LANES)
 
 
-@njit(inline="always")
+@inner(inline="always")
 def single_sigmoid(x):
     """1 / (1 + e^-x) as 2^-30 / (2^-30 + 2^(n - 30) (1 + q)), in which only the quotient can be subnormal."""
     low, high = spread(x, np.float32(-104), LANES), spread(x, np.float32(66), LANES)
@@ -56,7 +56,7 @@ def single_sigmoid(x):
     return small / fma(scale, q, small + scale)
 
 
-@njit(inline="always")
+@inner(inline="always")
 def single_tanh(x):
     """(e^2x - 1) / (e^2x + 1), by e^2|x| - 1 = 2^n q + (2^n - 1) without cancellation near zero."""
     bits = reinterpret(x)

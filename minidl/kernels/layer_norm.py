@@ -7,8 +7,8 @@ of the arrays' dtype, whose rounding a constant repairs.
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .lanes import LANES, first, lane_sum, narrow, prefetch, widen
 from .launch import Out, kernel
 from .register_arithmetic import fma, spread
@@ -31,7 +31,7 @@ def layer_norm_forward(x, weight, bias, y: Out, moments: Out, eps: float, low, h
         _normalize(x, i, (_map_of(x, len(weight), i, moments, eps),), weight, bias, y)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _map_of(x, size, i, moments, eps):
     """(center, scale, level) of row i, with (x - mean) * inverse = scale (x - center) + level; keeps its moments."""
     tail, share, kind = size % LANES, np.float64(1) / size, x.dtype.type
@@ -46,7 +46,7 @@ def _map_of(x, size, i, moments, eps):
     return spread(x, center, LANES), spread(x, kind(inverse), LANES), spread(x, level, LANES)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _normalize(x, i, maps, weight, bias, y):
     """Rows from i on, as many as there are maps, into y."""
     size = len(weight)
@@ -58,7 +58,7 @@ def _normalize(x, i, maps, weight, bias, y):
         _scale(x, start + c, tail, c, maps, weight, bias, y)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _deviations(x, start, end, tail, pivot):
     """The sums of x - pivot and of its square, in two halves beside each other."""
     even = odd = spread(x, 0, LANES), spread(x, 0, LANES)
@@ -72,12 +72,12 @@ def _deviations(x, start, end, tail, pivot):
     return np.float64(lane_sum(even[0] + odd[0])), np.float64(lane_sum(even[1] + odd[1]))
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _add_deviations(sums, deviation):
     return sums[0] + deviation, fma(deviation, deviation, sums[1])
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _scale(x, at, count, c, maps, weight, bias, y):
     slope, shift = load(weight, c, count, LANES), load(bias, c, count, LANES)
     for k in range(len(maps)):
@@ -104,7 +104,7 @@ def layer_norm_backward(x, weight, dy, moments, dx: Out, partial: Out, step: int
             _differentiate(x, weight, dy, i, (_gradient_map(x, weight, dy, moments, i),), dx, partial, b)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _gradient_map(x, weight, dy, moments, i):
     """(center, inverse, level, slope, constant) of row i, with z = inverse (x - center) + level and
     dx = inverse g + slope (x - center) + constant.
@@ -133,14 +133,14 @@ def _gradient_map(x, weight, dy, moments, i):
     )
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _add_gradients(sums, x, weight, dy, start, count, c, middle):
     """sums + (g, g (x - center))."""
     g = load(dy, start + c, count, LANES) * load(weight, c, count, LANES)
     return sums[0] + g, fma(g, load(x, start + c, count, LANES) - middle, sums[1])
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _differentiate(x, weight, dy, i, maps, dx, partial, b):
     """Rows from i on, as many as there are maps, into dx and the sums."""
     size = len(weight)
@@ -153,7 +153,7 @@ def _differentiate(x, weight, dy, i, maps, dx, partial, b):
         _differentiate_columns(x, weight, dy, i, tail, c, maps, dx, partial, 2 * b * size + c)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _differentiate_columns(x, weight, dy, i, count, c, maps, dx, partial, out):
     size, scale = len(weight), load(weight, c, count, LANES)
     sums = load(partial, out, count, LANES), load(partial, out + size, count, LANES)
@@ -163,7 +163,7 @@ def _differentiate_columns(x, weight, dy, i, count, c, maps, dx, partial, out):
     store(partial, out + size, count, sums[1])
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _differentiate_row(sums, x, scale, dy, at, count, map_, dx):
     middle, inverse, level, slope, constant = map_
     upstream, deviation = load(dy, at, count, LANES), load(x, at, count, LANES) - middle

@@ -5,9 +5,9 @@ f - f^2/2 + s (f^2/2 + r) where r = 2/3 s^2 + 2/5 s^4 + ..., of which ten terms 
 """
 
 import numpy as np
-from numba import njit
 
 from .exponential import exp
+from .inner import inner
 
 _LN2_HIGH = 6.93147180369123816490e-01  # its last 32 bits are zero: k * _LN2_HIGH is exact
 _LN2_LOW = 1.90821492927058770002e-10
@@ -17,7 +17,7 @@ _ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number
 _SMALLEST, _SCALE = 2.2250738585072014e-308, 18014398509481984.0  # the smallest normal number, and 2^54
 
 
-@njit
+@inner
 def log(x):
     """The natural logarithm in float64: NaN below zero, -infinity at zero."""
     wide = np.float64(x)
@@ -47,13 +47,13 @@ def log(x):
     return y if wide == wide else wide
 
 
-@njit(inline="always")
+@inner(inline="always")
 def _is_whole(x):
     """Whether a number in which no fraction of less than 2^-23 stands is a whole one."""
     return (x + _ROUND) - _ROUND == x
 
 
-@njit(inline="always")  # else LLVM calls exp and log once an element
+@inner(inline="always")  # else LLVM calls exp and log once an element
 def power(x, y):
     """x ** y for float32, in float64, so exact that it can be rounded."""
     base, exponent = np.float64(x), np.float64(y)

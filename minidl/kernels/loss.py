@@ -1,9 +1,9 @@
 """Losses element by element, and the sums of losses."""
 
 import numpy as np
-from numba import njit
 
 from .exponential import exp, sigmoid
+from .inner import inner
 from .launch import Out, kernel
 from .reduce import total
 
@@ -29,7 +29,7 @@ def squared_error_backward(difference, dy, dx: Out, factor: float, low, high):
         dx[i] = factor * difference[i] * dy[i]
 
 
-@njit
+@inner
 def _softplus_of_minus(x):
     """log(1 + e^-x) in float64, without overflow."""
     wide = np.float64(x)

@@ -16,8 +16,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .lanes import LANES, narrow, widen
 from .launch import Out, kernel
 from .register_arithmetic import fma, spread
@@ -84,7 +84,7 @@ def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: i
             _merge_tail(x[wide * width :], channels, mean, deviation, seen)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def clear(sums, column, padded):
     """Two sums of each column from one on = 0."""
     zero = spread(sums, np.float64(0), LANES)
@@ -92,7 +92,7 @@ def clear(sums, column, padded):
     store(sums, column + padded, LANES, zero)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def merge_block(x, at, apart, rows, count, moments, column, padded, seen):
     """Merge the moments of a block's columns, as many as there are lanes, into those of the `seen` rows before it."""
     pivot = _pivot(x, at, apart, rows, count, moments, column, seen)
@@ -104,7 +104,7 @@ def merge_block(x, at, apart, rows, count, moments, column, padded, seen):
     _merge(pivot, total, squares, moments, column, padded, rows, seen)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _merge_pair(x, at, apart, rows, moments, column, padded, seen):
     """The same of twice as many columns."""
     left = _pivot(x, at, apart, rows, LANES, moments, column, seen)
@@ -118,7 +118,7 @@ def _merge_pair(x, at, apart, rows, moments, column, padded, seen):
     _merge(right, others, their_squares, moments, column + LANES, padded, rows, seen)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _merge(pivot, total, squares, moments, column, padded, rows, seen):
     mean, deviations = load(moments, column, LANES, LANES), load(moments, column + padded, LANES, LANES)
     weight, total = np.float64(rows) / (seen + rows), widen(total)
@@ -128,14 +128,14 @@ def _merge(pivot, total, squares, moments, column, padded, rows, seen):
     store(moments, column + padded, LANES, deviations + own + away * away * spread(moments, seen * weight, LANES))
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _pivot(x, at, apart, rows, count, moments, column, seen):
     if seen > 0:
         return narrow(x, load(moments, column, LANES, LANES))
     return _near(x, at, apart, min(rows, NEAR), count)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _near(x, at, apart, rows, count):
     """The mean of a few rows."""
     total = spread(x, x.dtype.type(0), LANES)
@@ -144,7 +144,7 @@ def _near(x, at, apart, rows, count):
     return total * spread(x, x.dtype.type(np.float64(1) / rows), LANES)
 
 
-@njit
+@inner
 def _fold_moments(mean, deviation, width, channels, rows):
     """Merge the rows that lie side by side in a wide one, two halves at a time; answers how many rows that makes."""
     while width > channels:
@@ -159,7 +159,7 @@ def _fold_moments(mean, deviation, width, channels, rows):
     return rows
 
 
-@njit
+@inner
 def _merge_tail(x, channels, mean, deviation, seen):
     """Merge row after row of `x` into the moments of `seen` rows."""
     for first in range(0, len(x), channels):

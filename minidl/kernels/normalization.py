@@ -3,8 +3,7 @@
 A ReLU that follows takes no pass of its own: forward writes max(y, 0), backward has y's sign from x again.
 """
 
-from numba import njit
-
+from .inner import inner
 from .lanes import LANES, settle, stream, widen
 from .launch import InOut, Out, kernel
 from .moments import clear
@@ -15,7 +14,7 @@ from .statistics import count_batch
 STREAM_FROM = 8 << 20  # bytes of an output that is stored past the caches, which could not hold it until it is read
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _put(y, at, count, value, streamed):
     if streamed and count == LANES:
         stream(y, at, value)
@@ -44,7 +43,7 @@ def normalize(x, affine, tracked: InOut, y: Out, width: int, step: int, rectifie
         settle()
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def normalize_columns(x, at, apart, rows, count, affine, c, y, rectified, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
@@ -92,7 +91,7 @@ def batch_gradient_sums(
                     left[c] += right[c]
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified):
     padded = affine.shape[1]
     center, scale, shift = (
@@ -131,7 +130,7 @@ def batch_input_gradient(
         settle()
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def input_gradient(x, dy, at, apart, rows, count, affine, c, dx, rectified, training, streamed):
     padded = affine.shape[1]
     center, scale, shift = (

@@ -6,8 +6,8 @@ side, each writes the gradients of its own pixels.
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .launch import Out, kernel
 from .register_arithmetic import equal, exceeds, select, spread
 from .registers import load, store
@@ -34,7 +34,7 @@ def max_forward(x, down, across, y: Out, low, high):
                 store(y, (i * len(across) + ox) * channels + c, channels - c, best)
 
 
-@njit
+@inner
 def _first(taps):
     """The first place inside the image, or 0."""
     for k in range(len(taps)):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .launch import Kernel, Out, kernel
 from .registers import load, store
 from .simd import ROWS, make_tile, turn
@@ -95,7 +95,7 @@ def table(jobs: list[Job]) -> np.ndarray:
 def _cutter(tile: Callable[..., None]) -> Callable[..., None]:
     """Run a job's grid of rows for one panel: cut its rows into tiles of nearly equal heights."""
 
-    @njit(forceinline=True)
+    @inner(forceinline=True)
     def cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
         tiles = max(1, (job[_ROWS] + ROWS - 1) // ROWS)
         height, taller = job[_ROWS] // tiles, job[_ROWS] % tiles
@@ -132,7 +132,7 @@ def _worker(tile: Callable[..., None]) -> Callable[..., None]:
     """Run one job for some panels; `at` is where its block and group begin in a, b and c, and the group's columns."""
     cut = _cutter(tile)
 
-    @njit(forceinline=True)
+    @inner(forceinline=True)
     def work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
         first, runs, run, width = job[_FIRST], job[_RUNS], job[_RUN], grid[_WIDTH]
         chain = max(1, CHAIN // max(run, 1))

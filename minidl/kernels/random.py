@@ -5,8 +5,8 @@ All arithmetic is on 64-bit words that hold 32-bit values, so that no product ov
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .launch import InOut, Out, kernel
 from .register_arithmetic import count_from, spread
 
@@ -16,7 +16,7 @@ _MULTIPLY_0, _MULTIPLY_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
-@njit
+@inner
 def philox(seed, stream, counter):
     """Four 32-bit words, in 64-bit integers, for a 64-bit seed, stream and counter."""
     c0, c1 = counter & _LOW, counter >> _HALF
@@ -29,7 +29,7 @@ def philox(seed, stream, counter):
     return c0, c1, c2, c3
 
 
-@njit(inline="always")
+@inner(inline="always")
 def philox_registers(seed, stream, start):
     """The words of `philox` for 32 counters from `start` on, in four registers, whose upper halves are noise."""
     counter = count_from(start, 32)

@@ -5,8 +5,8 @@ are so many interleaved partial sums, and err less.
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .lanes import LANES, lane_sum, lane_top, narrow, widen
 from .launch import Out, kernel, launch
 from .register_arithmetic import less, select, spread
@@ -15,7 +15,7 @@ from .registers import load, store
 BLOCK_ROWS = 256  # rows summed in the arrays' own dtype before float64 takes over
 
 
-@njit
+@inner
 def total(x):
     """Sum of a 1-D array, over as many interleaved partial sums as there are lanes."""
     end, sums = len(x) - len(x) % LANES, spread(x, 0, LANES)
@@ -24,7 +24,7 @@ def total(x):
     return lane_sum(sums + load(x, end, len(x) - end, LANES))
 
 
-@njit
+@inner
 def dot(x, y):
     """Sum of products of two 1-D arrays of one length, over as many interleaved partial sums as there are lanes."""
     end, sums = len(x) - len(x) % LANES, spread(x, 0, LANES)
@@ -33,7 +33,7 @@ def dot(x, y):
     return lane_sum(sums + load(x, end, len(x) - end, LANES) * load(y, end, len(x) - end, LANES))
 
 
-@njit
+@inner
 def largest(x):
     """The largest entry of a 1-D array that is not NaN; -inf if there is none."""
     end, top = len(x) - len(x) % LANES, spread(x, -np.inf, LANES)

@@ -5,12 +5,13 @@ Losses are float64, one a row; the gradient of the losses comes as one number fo
 """
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from .exponential import exp
 from .exponential_single import LANES as BLOCK
 from .exponential_single import single_exp
+from .inner import inner
 from .launch import Out, kernel
 from .reduce import dot, largest, total
 from .register_arithmetic import spread
@@ -19,14 +20,14 @@ from .registers import load, store
 TOGETHER = 1024  # elements of short rows whose exponentials are one loop: ten classes alone do not fill registers
 
 
-@njit
+@inner
 def _single_powers(x, top, out):
     level = spread(x, top, BLOCK)
     for at in range(0, len(x), BLOCK):
         store(out, at, len(x) - at, single_exp(load(x, at, len(x) - at, BLOCK) - level))
 
 
-@njit
+@inner
 def _double_powers(x, top, out):
     for i in range(len(x)):
         out[i] = exp(x[i] - top)
@@ -44,7 +45,7 @@ def _(x, top, out):
     return lambda x, top, out: _double_powers(x, top, out)
 
 
-@njit
+@inner
 def _exponentials(row, out):
     """out = e^(row - top), with `top` the largest entry; answers (top, sum of out)."""
     top = largest(row)
@@ -52,7 +53,7 @@ def _exponentials(row, out):
     return top, np.float64(total(out))
 
 
-@njit
+@inner
 def _exponentials_of_rows(x, out, tops):
     """out = e^(x - top) and tops = top, the largest entry of each row: of several short rows in one loop."""
     step = max(1, TOGETHER // max(1, x.shape[1]))
@@ -110,7 +111,7 @@ def log_softmax_backward(y, dy, dx: Out, low, high):
             out[c] = g[c] - out[c] * along
 
 
-@njit
+@inner
 def _probabilities(row, out):
     """out = softmax(row); answers (top, log of the sum of e^(row - top))."""
     top, size = _exponentials(row, out)

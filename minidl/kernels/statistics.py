@@ -5,15 +5,15 @@ where it matters, and the remainder goes into the constant that is added last.
 """
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .lanes import LANES, narrow, root, widen
 from .launch import InOut, Out, kernel
 from .register_arithmetic import spread
 from .registers import load, store
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _set_affine(affine, saved, c, count, width, mean, inverse, weight, bias):
     """y = (x - center) * scale + shift for the channels from c on, in each row of a wide one; saves for backward."""
     channels, padded = saved.shape[1], affine.shape[1]
@@ -57,14 +57,14 @@ def batch_statistics(
         follow(running_mean, running_var, c, count, (mean, deviation), rows, share)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def count_batch(tracked, low, high):
     """tracked += 1, by the chunk that has item 0 of the range; in a launch of which no chunk reads it."""
     for i in range(low, min(high, len(tracked))):
         tracked[i] += 1
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def set_training(affine, saved, c, count, width, moments, rows, weight, bias, eps):
     """The map of the channels from c on, by the mean and the sum of squared deviations over all rows."""
     mean, deviation = moments
@@ -74,7 +74,7 @@ def set_training(affine, saved, c, count, width, moments, rows, weight, bias, ep
     _set_affine(affine, saved, c, count, width, mean, inverse, scale, shift)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def follow(running_mean, running_var, c, count, moments, rows, share):
     """Move the running statistics, if there are any, towards the batch's."""
     if len(running_mean) > 0:
@@ -83,7 +83,7 @@ def follow(running_mean, running_var, c, count, moments, rows, share):
         _move(running_var, c, count, share, deviation / spread(mean, np.float64(rows - 1), LANES))
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _merged(moments, c, count, rows, part):
     """The mean and the sum of squared deviations of the channels from c on, over all parts."""
     padded, parts, seen = moments.shape[2], len(moments), 0
@@ -99,7 +99,7 @@ def _merged(moments, c, count, rows, part):
     return mean, deviation
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def _move(running, c, count, share, new):
     kept = widen(load(running, c, count, LANES))
     store(running, c, count, narrow(running, kept + spread(new, share, LANES) * (new - kept)))
@@ -135,7 +135,7 @@ def batch_gradients(
         set_gradients(affine, saved, c, count, width, (s, d), rows, weight, dweight, dbias, training)
 
 
-@njit(forceinline=True)
+@inner(forceinline=True)
 def set_gradients(affine, saved, c, count, width, sums, rows, weight, dweight, dbias, training):
     """The same for the channels from c on, by their sums over all rows."""
     channels, padded, (s, d) = saved.shape[1], affine.shape[1], sums

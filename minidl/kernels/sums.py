@@ -11,8 +11,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .inner import inner
 from .lanes import LANES, lane_sum, lane_top
 from .launch import Kernel, Out, kernel, launch
 from .layout import dense, empty, flat, ordered, shaped
@@ -49,7 +49,7 @@ def sums(x, y: Out, size: int, divisor: float, low, high):
             out[i] = out[i] / divisor
 
 
-@njit
+@inner
 def _largest(x):
     """The largest entry of a row, NaN if one is."""
     end, best = len(x) - len(x) % LANES, spread(x, -np.inf, LANES)
@@ -65,7 +65,7 @@ def _largest(x):
     return result
 
 
-@njit
+@inner
 def _smallest(x):
     """The smallest entry of a row, NaN if one is."""
     end, best, most = len(x) - len(x) % LANES, spread(x, np.inf, LANES), spread(x, np.inf, LANES)
@@ -82,7 +82,7 @@ def _smallest(x):
 
 
 def _extreme(name: str, of_row: Callable, beats: Callable, says: str) -> Kernel:
-    wins: Any = njit(beats)
+    wins: Any = inner(beats)
 
     def run(x, y: Out, size: int, low, high):
         rows, columns, blocks = x.shape[1], x.shape[2], y.shape[1]

@@ -16,8 +16,7 @@ over tiles.
 Source: Lavin, Gray, "Fast algorithms for convolutional neural networks" (2016), 4.1.
 """
 
-from numba import njit
-
+from .inner import inner
 from .launch import Out, kernel
 from .simd import ROWS, VECTORS, make_tile
 from .vectors import REGISTER
@@ -31,7 +30,7 @@ STRIPS, TOGETHER, TILES, DOWN, ACROSS, TOP, LEFT = range(
 _tile = make_tile(False, (3 * UNIT, 2 * UNIT))
 
 
-@njit
+@inner
 def _product(rows, columns, a, a_at, b, b_at, runs, terms, c, c_at, add):
     """c = a @ b, or c += a @ b, of `rows`, a multiple of UNIT and at least two, by tiles of three UNITs and of two."""
     units = rows // UNIT

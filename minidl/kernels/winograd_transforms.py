@@ -4,8 +4,7 @@ The 4 x 4 elements of a transform lie `pitch` apart, one matrix (tiles, channels
 matrices A, B and G see `winograd.py`.
 """
 
-from numba import njit
-
+from .inner import inner
 from .launch import Out, kernel
 from .register_arithmetic import spread
 from .registers import load, store
@@ -13,14 +12,14 @@ from .registers import load, store
 LANES = 16  # channels that are transformed at once; scratch memory holds multiples of so many, zeros beyond the last
 
 
-@njit
+@inner
 def _load4(x, at, apart, n):
     """Four registers `apart` from each other, of n[0], ..., n[3] numbers, zeros beyond them."""
     first, second = load(x, at, n[0], LANES), load(x, at + apart, n[1], LANES)
     return first, second, load(x, at + 2 * apart, n[2], LANES), load(x, at + 3 * apart, n[3], LANES)
 
 
-@njit
+@inner
 def _store4(v, at, pitch, n, values):
     """The first n numbers of each of four registers, as elements g, ..., g + 3 of the 4 x 4."""
     store(v, at, n, values[0])
@@ -29,39 +28,39 @@ def _store4(v, at, pitch, n, values):
     store(v, at + 3 * pitch, n, values[3])
 
 
-@njit
+@inner
 def _b(x):
     """B^T x."""
     return x[0] - x[2], x[1] + x[2], x[2] - x[1], x[3] - x[1]
 
 
-@njit
+@inner
 def _a(x, y):
     """A (x, y)."""
     return x, x + y, x - y, y
 
 
-@njit
+@inner
 def _a_back(x):
     """A^T x."""
     return x[0] + x[1] + x[2], x[1] - x[2] + x[3]
 
 
-@njit
+@inner
 def _g(x, y, z, half):
     """G (x, y, z)."""
     ends, middle = half * (x + z), half * y
     return x, ends + middle, ends - middle, z
 
 
-@njit
+@inner
 def _g_back(x, half):
     """G^T x."""
     both = half * (x[1] + x[2])
     return x[0] + both, half * (x[1] - x[2]), both + x[3]
 
 
-@njit
+@inner
 def transform_windows(x, strips, grid, v, pitch):
     """v[g, t, c] = (B^T d B)[g] of the tiles t of some strips, which are rows of tiles of an image; 0 outside of it."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
@@ -87,7 +86,7 @@ def transform_windows(x, strips, grid, v, pitch):
                 first, second = third, fourth
 
 
-@njit
+@inner
 def clear(v, pitch, low, high):
     """v[g, i] = 0 from low to high, both multiples of LANES."""
     zero = spread(v, 0, LANES)
@@ -96,7 +95,7 @@ def clear(v, pitch, low, high):
             store(v, g * pitch + i, LANES, zero)
 
 
-@njit
+@inner
 def transform_gradients(dy, strips, grid, d, start, pitch):
     """d[g, t, o] = (A dy A^T)[g] of the tiles t of some strips; d begins at `start`."""
     height, width, outputs = dy.shape[1], dy.shape[2], dy.shape[3]
@@ -118,7 +117,7 @@ def transform_gradients(dy, strips, grid, d, start, pitch):
                 _store4(d, to + 12 * pitch, pitch, LANES, _a(left[3], right[3]))
 
 
-@njit
+@inner
 def _square(m, at, pitch, n):
     """The 4 x 4 elements at a place, in four columns."""
     down, counts = 4 * pitch, (n, n, n, n)
@@ -126,7 +125,7 @@ def _square(m, at, pitch, n):
     return first, second, _load4(m, at + 2 * pitch, down, counts), _load4(m, at + 3 * pitch, down, counts)
 
 
-@njit
+@inner
 def transform_back(m, start, pitch, wide, strips, grid, left, columns, bias, y):
     """y = A^T m A + bias for some output channels from `left` on; m[g, t, o] begins at `start`, its rows are `wide`."""
     height, width, outputs = y.shape[1], y.shape[2], y.shape[3]
@@ -149,7 +148,7 @@ def transform_back(m, start, pitch, wide, strips, grid, left, columns, bias, y):
                 store(y, at + outputs, n if beside else 0, lower[1] + added)
 
 
-@njit
+@inner
 def _place(weight, at, row, n, half):
     """G of three places below each other."""
     x, y, z = load(weight, at, n, LANES), load(weight, at + row, n, LANES), load(weight, at + 2 * row, n, LANES)
@@ -172,7 +171,7 @@ def transform_weight(weight, u: Out, low, high):
             _store4(u, to + 12 * pitch, pitch, n, _g(x[3], y[3], z[3], half))
 
 
-@njit
+@inner
 def _store_row(dweight, at, channels, n, values):
     store(dweight, at, n, values[0])
     store(dweight, at + channels, n, values[1])

@@ -12,6 +12,7 @@ from numba import config, njit
 
 from minidl.kernels import launch as launching
 from minidl.kernels.door import fingerprint
+from minidl.kernels.inner import inner
 from minidl.kernels.launch import chunks_of, kernel, launch
 
 
@@ -128,6 +129,42 @@ def test_the_fingerprint_sees_helpers_constants_and_globals():
     assert body(half, 1.0) == same
     assert body(third, 1.0) != same
     assert body(half, 2.0) != same
+
+
+def test_the_fingerprint_sees_the_bases_of_a_class():
+    def body(half):
+        class Base:
+            def build(self):
+                return half
+
+        class Code(Base):
+            pass
+
+        def f(x, low, high):
+            x[low] = Code().build()
+
+        return fingerprint(f)
+
+    assert body(0.5) == body(0.5)
+    assert body(0.5) != body(0.25)
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT it is a function as any other")
+def test_an_inner_function_is_called_by_kernels_alone():
+    @inner
+    def half(v):
+        return v * 0.5
+
+    @kernel
+    def halve(x, low, high):
+        for i in range(low, high):
+            x[i] = half(x[i])
+
+    x = np.arange(4.0)
+    launch(halve, 4, x)
+    assert (x == [0, 0.5, 1, 1.5]).all()
+    with pytest.raises(TypeError, match="not callable"):
+        half(1.0)
 
 
 def test_what_a_kernel_cannot_take_is_refused():
