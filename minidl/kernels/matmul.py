@@ -7,7 +7,8 @@ import numpy as np
 
 from .copying import assign
 from .launch import launch
-from .layout import ordered
+from .layout import empty, ordered
+from .memory import CACHE_LINE
 from .product import (
     ADD,
     CHAIN,
@@ -27,6 +28,9 @@ from .vectors import REGISTER
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
 TALL = 12 * ROWS  # the same where there are panels enough for every thread: fewer passes over the right operand
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
+# Rows and columns of the result from which rows of the left operand that lie whole pages apart, and so share few places
+# of the first-level cache, pay for a copy of them a cache line further apart.
+SPREAD_FROM, PAGE = 512, 4096
 # A long sum over the rows of a transpose, a weight's gradient, is split to give every thread a part of so many terms,
 # where blocks of 48 rows and panels of 128 bytes are fewer. Other sums are not: a row alone has the same bits as in a
 # batch, and a bias is added once.
@@ -48,6 +52,7 @@ class _Plan(NamedTuple):
     """What a product of two shapes and orders needs: how to copy the right operand, and the product's tables."""
 
     few_rows: bool  # of the result, beside a large right operand: the other way around that is read once, as it lies
+    pitch: int  # of the left operand's copy; 0 for none
     copy: tuple[int, int, int] | None  # panels, terms and width of the right operand's copy
     turned: bool  # whether it is a transpose that is copied
     lanes: int
@@ -65,7 +70,7 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
     """
     left, right, dtype = x.shape, y.shape, x.dtype
     if out is None:
-        out = np.empty((left[0], right[1]), dtype)
+        out = empty((left[0], right[1]), dtype)
     straight = x.flags.c_contiguous, y.flags.c_contiguous
     plan = _plan(left, right, straight, dtype, (False, bias is None and not straight[0]))
     if not out.size:
@@ -79,19 +84,27 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
 
 def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
     """The operands, or their transposes, which are C-ordered."""
-    _, shape, turned, lanes, parts, items, work, nothing, tables = plan
-    if shape is not None:
-        copy = np.empty(shape, left.dtype)
-        if turned:
-            launch(panels_of_columns, shape[0], right, copy, len(right), lanes, work=copy.size)
-        else:
-            launch(panels_of_rows, len(right), right.reshape(len(right), 1, -1), copy, shape[0], work=copy.size)
+    _, pitch, shape, turned, lanes, parts, items, work, nothing, tables = plan
+    if pitch:
+        left = _panels(left, (1, len(left), pitch))
+    if shape is not None and turned:
+        copy = empty(shape, left.dtype)
+        launch(panels_of_columns, shape[0], right, copy, len(right), lanes, work=copy.size)
         right = copy
+    elif shape is not None:
+        right = _panels(right, shape)
     sums = out if parts == 1 else np.empty((parts, out.size), out.dtype)
     bias = nothing if bias is None else bias
     launch(multiply, items, left.ravel(), right.ravel(), bias, sums.ravel(), *tables, work=work)
     if parts > 1:
         merge(sums, out.reshape(-1))
+
+
+def _panels(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """A copy of a C-ordered matrix in panels of columns."""
+    copy = empty(shape, matrix.dtype)
+    launch(panels_of_rows, len(matrix), matrix[:, None], copy, shape[0], work=copy.size)
+    return copy
 
 
 def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
@@ -123,7 +136,11 @@ def _plan(
     width = VECTORS * lanes
     few_rows = ordered[0] and 2 * m * (k + 2 * n) < k * n
     copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
-    layout = _Layout(*((k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width)
+    apart = ordered[0] and min(m, n) >= SPREAD_FROM and k * dtype.itemsize % PAGE == 0
+    pitch = k + CACHE_LINE // dtype.itemsize if apart and not few_rows else 0
+    layout = _Layout(
+        *((pitch or k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width
+    )
     panels = -(-n // width)
     few = (
         -(-m // 48) * -(-n * dtype.itemsize // 128) < FEW
@@ -132,7 +149,9 @@ def _plan(
     runs = np.arange(-(-k // CHAIN) + 1, dtype=np.int64) * CHAIN
     tables = runs * layout.a_step, runs * layout.b_step, jobs, np.array(grid, np.int64)
     copy = (panels, k, width) if copied else None
-    return _Plan(few_rows, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables)
+    return _Plan(
+        few_rows, pitch, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables
+    )
 
 
 def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tuple[int, Grid, np.ndarray]:

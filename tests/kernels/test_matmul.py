@@ -9,7 +9,7 @@ from numba import config
 
 from minidl.kernels import launch as launching
 from minidl.kernels.door import fingerprint
-from minidl.kernels.matmul import COPY_FROM, matmul
+from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, matmul
 from minidl.kernels.product import CHAIN, multiply
 
 SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
@@ -53,6 +53,17 @@ def test_products_whose_right_operand_is_copied_to_panels(dtype):
             close(matmul(left, right), x, y)
 
 
+@pytest.mark.skipif(SMALL, reason="large products are too slow in plain Python")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_whose_left_operand_lies_pages_apart(dtype):
+    rng, k = np.random.default_rng(0), PAGE // dtype().itemsize
+    x, y = rng.standard_normal((SPREAD_FROM + 5, k)).astype(dtype), rng.standard_normal((k, SPREAD_FROM)).astype(dtype)
+    together = matmul(x, y)
+    close(together, x, y)
+    assert np.array_equal(matmul(np.asfortranarray(x), y), together)
+    assert np.array_equal(matmul(x[7:20], y), together[7:20])
+
+
 def test_a_row_alone_equals_its_row_in_a_batch():
     rng, k = np.random.default_rng(0), 21 if SMALL else 2_100
     x, y = rng.standard_normal((29, k), dtype=np.float32), rng.standard_normal((k, 19), dtype=np.float32)
@@ -89,7 +100,8 @@ def test_long_sums_err_no_more_than_numpys():
 
 
 def test_an_empty_sum_is_zero_and_nothing_times_something_is_nothing():
-    assert np.array_equal(matmul(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
+    for m, n in ((2, 3), (2 * COPY_FROM, COPY_FROM), (SPREAD_FROM, SPREAD_FROM))[: 1 if SMALL else 3]:
+        assert np.array_equal(matmul(np.ones((m, 0)), np.ones((0, n))), np.zeros((m, n)))
     assert matmul(np.ones((0, 2)), np.ones((2, 3))).shape == (0, 3)
     assert matmul(np.ones((3, 2)), np.ones((2, 0))).shape == (3, 0)
 
