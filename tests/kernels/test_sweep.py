@@ -36,18 +36,26 @@ COUNTS = {
     "copies": 400,
     "orders": 200,
 }
+DIFFERENT = 0.6  # of them, at least; some are drawn twice
 CPUS = {
     "avx2": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse2"},
     "generic": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
 }
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="of machine code; in plain Python too slow")
+
+
 every_family = pytest.mark.parametrize("name", COUNTS)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="unreadable pages by the calls of Linux")
 
 
+def of_others(count):
+    """How many are tried with the registers of another processor."""
+    return count * 2 // 3
+
+
 def test_the_table_names_every_family_and_two_thousand_shapes():
     assert set(COUNTS) == set(FAMILIES)
-    assert sum(COUNTS.values()) * 0.6 >= 2000
+    assert sum(DIFFERENT * of_others(count) for count in COUNTS.values()) >= 2000
 
 
 @every_family
@@ -55,43 +63,43 @@ def test_a_few_shapes(name):
     sweep(name, 6)
 
 
-@pytest.mark.slow
-@every_family
-def test_random_shapes(name):
-    assert sweep(name, COUNTS[name]) >= COUNTS[name] * 0.6  # some are drawn twice
+@pytest.fixture(scope="module")
+def start(pytestconfig):
+    """Starts a module with arguments, as if on this processor or another, of whose kernels there is a cache as well."""
+
+    def started(cpu, *arguments):
+        environment = os.environ | {"NUMBA_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "1"}
+        if cpu is not None:
+            environment |= CPUS[cpu] | {"NUMBA_CACHE_DIR": str(pytestconfig.cache.mkdir(f"kernels-{cpu}"))}
+        command = [sys.executable, "-m", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+    return started
 
 
-def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"NUMBA_NUM_THREADS": "4"} | environment,
-    )
-
-
-def check_guarded(process):
+def check_guarded(process, least):
     shown, errors = process.communicate()
-    lines = shown.splitlines()
-    assert process.returncode == 0 and lines[-1] == "done", "\n".join([*lines[-1:], errors])
+    last = shown.splitlines()[-1]
+    assert process.returncode == 0 and last.startswith("done: "), f"{last}\n{errors}"
+    assert int(last.removeprefix("done: ")) >= least
 
 
 @on_linux
 @pytest.mark.slow
 @every_family
-def test_random_shapes_at_unreadable_pages(name):
-    narrower = CPUS.values() if REGISTER >= 64 else ()  # the registers of other processors, where there are wider ones
-    processes = [start("tests.kernels.guarded", name, COUNTS[name])]
-    processes += [start("tests.kernels.guarded", name, COUNTS[name] // 4, **cpu) for cpu in narrower]
-    for process in processes:
-        check_guarded(process)
+def test_random_shapes_at_unreadable_pages(name, start):
+    narrower = CPUS if REGISTER >= 64 else ()  # the registers of other processors, where there are wider ones
+    tried = [(None, COUNTS[name]), *((cpu, of_others(COUNTS[name])) for cpu in narrower)]
+    processes = [(count, start(cpu, "tests.kernels.guarded", name, count)) for cpu, count in tried]
+    for count, process in processes:
+        check_guarded(process, DIFFERENT * count)
 
 
 @on_linux
 @pytest.mark.slow
-def test_every_case_of_every_op_at_unreadable_pages():
-    check_guarded(start("tests.kernels.guarded", "cases", 0))
+def test_every_case_of_every_op_at_unreadable_pages(start):
+    check_guarded(start(None, "tests.kernels.guarded", "cases", 0), 400)
 
 
 @kernel
@@ -140,8 +148,8 @@ def digests_of(process):
 
 @pytest.mark.slow
 @pytest.mark.skipif(REGISTER < 64, reason="needs wider registers than those that are tried")
-def test_threads_and_registers_change_no_bit():
-    process, *others = (start("tests.kernels.digests", **cpu) for cpu in ({}, *CPUS.values()))
+def test_threads_and_registers_change_no_bit(start):
+    process, *others = (start(cpu, "tests.kernels.digests") for cpu in (None, *CPUS))
     register, here = digests_of(process)
     assert register == REGISTER and len(here) > 400
     assert [case for case, found in here.items() if found.startswith("{")] == []  # threads
