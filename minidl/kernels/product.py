@@ -6,13 +6,12 @@ two tables of runs say. Jobs are run for every block (of rows, of images, of ter
 columns).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .inner import inner
-from .launch import Kernel, Out, kernel
+from .launch import Out, kernel
 from .registers import load, store
 from .simd import ROWS, make_tile, turn
 
@@ -92,87 +91,77 @@ def table(jobs: list[Job]) -> np.ndarray:
 (_A_GROUP, _B_GROUP, _C_GROUP, _A_PANEL, _B_PANEL) = range(9, 14)
 
 
-def _cutter(tile: Callable[..., None]) -> Callable[..., None]:
+_tile = make_tile()
+
+
+@inner(forceinline=True)
+def _cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
     """Run a job's grid of rows for one panel: cut its rows into tiles of nearly equal heights."""
-
-    @inner(forceinline=True)
-    def cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
-        tiles = max(1, (job[_ROWS] + ROWS - 1) // ROWS)
-        height, taller = job[_ROWS] // tiles, job[_ROWS] % tiles
-        a_row, c_row, right, step = job[_A_ROW], job[_C_ROW], (b_at, job[_B_STEP]), job[_A_STEP]
-        for o in range(job[_OUTER]):
-            for i in range(job[_INNER]):
-                left = a_at + o * job[_A_OUTER] + i * job[_A_INNER]
-                at = c_at + o * job[_C_OUTER] + i * job[_C_INNER]
-                for t in range(tiles):
-                    rows = height + 1 if t < taller else height
-                    to = at, c_row
-                    under = to if bias_at < 0 else (bias_at, 0)
-                    tile(
-                        (rows, columns),
-                        a,
-                        (left, a_row, step),
-                        b,
-                        right,
-                        a_runs,
-                        b_runs,
-                        terms,
-                        c,
-                        to,
-                        base,
-                        under,
-                        add,
-                    )
-                    left, at = left + rows * a_row, at + rows * c_row
-
-    return cut
+    tiles = max(1, (job[_ROWS] + ROWS - 1) // ROWS)
+    height, taller = job[_ROWS] // tiles, job[_ROWS] % tiles
+    a_row, c_row, right, step = job[_A_ROW], job[_C_ROW], (b_at, job[_B_STEP]), job[_A_STEP]
+    for o in range(job[_OUTER]):
+        for i in range(job[_INNER]):
+            left = a_at + o * job[_A_OUTER] + i * job[_A_INNER]
+            at = c_at + o * job[_C_OUTER] + i * job[_C_INNER]
+            for t in range(tiles):
+                rows = height + 1 if t < taller else height
+                to = at, c_row
+                under = to if bias_at < 0 else (bias_at, 0)
+                _tile(
+                    (rows, columns),
+                    a,
+                    (left, a_row, step),
+                    b,
+                    right,
+                    a_runs,
+                    b_runs,
+                    terms,
+                    c,
+                    to,
+                    base,
+                    under,
+                    add,
+                )
+                left, at = left + rows * a_row, at + rows * c_row
 
 
-def _worker(tile: Callable[..., None]) -> Callable[..., None]:
+@inner(forceinline=True)
+def _work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
     """Run one job for some panels; `at` is where its block and group begin in a, b and c, and the group's columns."""
-    cut = _cutter(tile)
-
-    @inner(forceinline=True)
-    def work(job, panels, grid, a, b, bias, c, a_runs, b_runs, at):
-        first, runs, run, width = job[_FIRST], job[_RUNS], job[_RUN], grid[_WIDTH]
-        chain = max(1, CHAIN // max(run, 1))
-        for i in range(first, first + max(runs, 1), chain):
-            terms, writes = (i, min(chain, first + runs - i), run), i == first and job[_MODE] == WRITE
-            biased = writes and len(bias) > 0
-            base, add = bias if biased else c, biased or not writes
-            for panel in range(panels[0], panels[1]):
-                left = max(job[_LEFT] - panel * width, 0)
-                columns, column = min(width, job[_LEFT] + job[_COLUMNS] - panel * width) - left, panel * width + left
-                if columns <= 0:
-                    continue
-                b_at, bias_at = at[1] + job[_B] + panel * grid[_B_PANEL] + left, at[3] + column if biased else -1
-                a_at, c_at = at[0] + job[_A] + panel * grid[_A_PANEL], at[2] + job[_C] + column
-                cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add)
-
-    return work
+    first, runs, run, width = job[_FIRST], job[_RUNS], job[_RUN], grid[_WIDTH]
+    chain = max(1, CHAIN // max(run, 1))
+    for i in range(first, first + max(runs, 1), chain):
+        terms, writes = (i, min(chain, first + runs - i), run), i == first and job[_MODE] == WRITE
+        biased = writes and len(bias) > 0
+        base, add = bias if biased else c, biased or not writes
+        for panel in range(panels[0], panels[1]):
+            left = max(job[_LEFT] - panel * width, 0)
+            columns, column = min(width, job[_LEFT] + job[_COLUMNS] - panel * width) - left, panel * width + left
+            if columns <= 0:
+                continue
+            b_at, bias_at = at[1] + job[_B] + panel * grid[_B_PANEL] + left, at[3] + column if biased else -1
+            a_at, c_at = at[0] + job[_A] + panel * grid[_A_PANEL], at[2] + job[_C] + column
+            _cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add)
 
 
-def _kernel(name: str, tile: Callable[..., None], says: str) -> Kernel:
-    """The kernel that runs jobs by one sort of tile."""
-    work = _worker(tile)
+@kernel
+def multiply(a, b, bias, c: Out, a_runs, b_runs, jobs, grid, low, high):
+    """c = a @ b by the jobs, for the items (block, group, panel); `bias`, if it is not empty, is added to every row.
 
-    def multiply(a, b, bias, c: Out, a_runs, b_runs, jobs, grid, low, high):
-        groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
-        parts = (panels + together - 1) // together
-        for item in range(low, high):
-            part, group, block = item % parts, item // parts % groups, item // (parts * groups)
-            from_, to = (0, many) if block < grid[_BLOCKS] - 1 else (many, len(jobs))
-            a_at = block * grid[_A_BLOCK] + group * grid[_A_GROUP]
-            b_at = block * grid[_B_BLOCK] + group * grid[_B_GROUP]
-            at = a_at, b_at, block * grid[_C_BLOCK] + group * grid[_C_GROUP], group * grid[_C_GROUP]
-            span = part * together, min(panels, (part + 1) * together)
-            for j in range(from_, to):
-                work(jobs[j], span, grid, a, b, bias, c, a_runs, b_runs, at)
-
-    multiply.__name__, multiply.__doc__ = name, says
-    made = kernel(multiply)
-    made.operations = _operations
-    return made
+    Where jobs add to what is in c, c is passed as `bias`, too: that is how the kernel says what it reads.
+    """
+    groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
+    parts = (panels + together - 1) // together
+    for item in range(low, high):
+        part, group, block = item % parts, item // parts % groups, item // (parts * groups)
+        from_, to = (0, many) if block < grid[_BLOCKS] - 1 else (many, len(jobs))
+        a_at = block * grid[_A_BLOCK] + group * grid[_A_GROUP]
+        b_at = block * grid[_B_BLOCK] + group * grid[_B_GROUP]
+        at = a_at, b_at, block * grid[_C_BLOCK] + group * grid[_C_GROUP], group * grid[_C_GROUP]
+        span = part * together, min(panels, (part + 1) * together)
+        for j in range(from_, to):
+            _work(jobs[j], span, grid, a, b, bias, c, a_runs, b_runs, at)
 
 
 def _operations(a, b, bias, c, a_runs, b_runs, jobs: np.ndarray, grid: np.ndarray) -> int:
@@ -182,15 +171,7 @@ def _operations(a, b, bias, c, a_runs, b_runs, jobs: np.ndarray, grid: np.ndarra
     return int(2 * grid[_GROUPS] * ((grid[_BLOCKS] - 1) * usual + (last if grid[_BLOCKS] > 0 else 0)))
 
 
-# Where jobs add to what is in c, c is passed as `bias`, too: that is how the kernel says what it reads.
-multiply = _kernel(
-    "multiply",
-    make_tile(by_column=False),
-    "c = a @ b by the jobs, for the items (block, group, panel); `bias`, if it is not empty, is added to every row.",
-)
-multiply_columns = _kernel(
-    "multiply_columns", make_tile(by_column=True), "The same with each column of a times the same one of b alone."
-)
+multiply.operations = _operations
 
 
 @kernel

@@ -27,26 +27,25 @@ _GROUP = 4  # rows reached from one pointer: more pointers spill the integer reg
 _AHEAD = 4096
 
 
-def make_tile(by_column: bool, heights: tuple[int, ...] = ()) -> Callable[..., None]:
+def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
     """tile((rows, columns), a, (start, row, step), b, (start, step), a_runs, b_runs, (first, runs, run),
     c, (start, row), base, (start, row), add):
 
     c[start + r * row + j] = base[start + r * row + j] + sum over `runs` runs i from `first` on, and t < run, of
     a[start + a_runs[i] + t * step + r * row] * b[start + b_runs[i] + t * step + j],
     for r < rows <= ROWS and j < columns, of which there are at most VECTORS registers; without `add`, base is not read.
-    With `by_column`, a[... + j] is multiplied instead: each column is a sum of its own. All are flat arrays of one
-    dtype; starts, strides and runs count elements; `base` may be `c` itself. Given `heights`, rows must be one of
-    them, and columns whole registers: much less code.
+    All are flat arrays of one dtype; starts, strides and runs count elements; `base` may be `c` itself. Given
+    `heights`, rows must be one of them, and columns whole registers: much less code.
     """
     if config.DISABLE_JIT:
-        return _plain_tile(by_column)
+        return _plain_tile
 
     @intrinsic
     def tile(typing, size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, add):
         signature = types.void(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, types.boolean)
 
         def codegen(context, builder, signature, arguments):
-            _Tile(context, builder, signature.args, arguments, by_column, heights).build()
+            _Tile(context, builder, signature.args, arguments, heights).build()
             return context.get_dummy_value()
 
         return signature, codegen
@@ -54,27 +53,24 @@ def make_tile(by_column: bool, heights: tuple[int, ...] = ()) -> Callable[..., N
     return tile
 
 
-def _plain_tile(by_column: bool) -> Callable[..., None]:
-    def tile(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, add):
-        (rows, columns), (a_start, a_row, a_step), (b_start, b_step), (first, runs, run) = size, a_at, b_at, terms
-        for r in range(rows):
-            part = np.zeros(columns, c.dtype)
-            for i in range(first, first + runs):
-                for t in range(run):
-                    left, right = a_start + a_runs[i] + t * a_step + r * a_row, b_start + b_runs[i] + t * b_step
-                    part += a[left : left + (columns if by_column else 1)] * b[right : right + columns]
-            at, under = c_at[0] + r * c_at[1], base_at[0] + r * base_at[1]
-            c[at : at + columns] = base[under : under + columns] + part if add else part
-
-    return tile
+def _plain_tile(size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, add):
+    (rows, columns), (a_start, a_row, a_step), (b_start, b_step), (first, runs, run) = size, a_at, b_at, terms
+    for r in range(rows):
+        part = np.zeros(columns, c.dtype)
+        for i in range(first, first + runs):
+            for t in range(run):
+                left, right = a_start + a_runs[i] + t * a_step + r * a_row, b_start + b_runs[i] + t * b_step
+                part += a[left] * b[right : right + columns]
+        at, under = c_at[0] + r * c_at[1], base_at[0] + r * base_at[1]
+        c[at : at + columns] = base[under : under + columns] + part if add else part
 
 
 class _Tile(Vectors):
     """Writes the tiles of every height into the function that calls them, and a switch between them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, by_column: bool, heights: Any):
+    def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, heights: Any):
         super().__init__(context, builder, kinds[1].dtype)
-        self.by_column, self.heights, self.masked = by_column, heights or range(1, ROWS + 1), not heights
+        self.heights, self.masked = heights or range(1, ROWS + 1), not heights
         size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, self.add = arguments
         (self.rows, self.columns), (a_start, self.a_row, a_step), (b_start, b_step) = map(
             self._parts, (size, a_at, b_at)
@@ -178,8 +174,8 @@ class _Tile(Vectors):
         address = self.builder.add(table, self.builder.shl(i, ir.Constant(INT64, 3)))
         return self.bytes(self.builder.load(self.builder.inttoptr(address, INT64.as_pointer())))
 
-    def _left(self, start: Any, rows: int, masks: list[Any]) -> list[list[Any]]:
-        """The elements a[r], each in every lane of a register, or the registers a[r, j]."""
+    def _left(self, start: Any, rows: int) -> list[Any]:
+        """The elements a[r], each in every lane of a register."""
         builder, left = self.builder, []
         # Hidden from LLVM, which else makes each row's address from the one before: a chain of additions.
         base = builder.asm(ir.FunctionType(INT64, [INT64]), "", "=r,0", [start], side_effect=False)
@@ -187,11 +183,7 @@ class _Tile(Vectors):
             if r and r % _GROUP == 0:
                 base = builder.add(base, self.rows_apart[_GROUP])
             place = builder.add(base, self.rows_apart[r % _GROUP]) if r % _GROUP else base
-            if self.by_column:
-                left.append(self._row(place, masks))
-            else:
-                element = builder.load(builder.inttoptr(place, self.scalar.as_pointer()))
-                left.append([self.spread(element)] * len(masks))
+            left.append(self.spread(builder.load(builder.inttoptr(place, self.scalar.as_pointer()))))
         return left
 
     def _row(self, start: Any, masks: list[Any]) -> list[Any]:
@@ -203,8 +195,8 @@ class _Tile(Vectors):
         for line in range(0, REGISTER * len(masks), CACHE_LINE):
             self.prefetch(self.builder.add(b, ir.Constant(INT64, _AHEAD + line)))
         return [
-            [self.call("fma", self.vector, list(terms)) for terms in zip(left, right, row_sums, strict=True)]
-            for left, row_sums in zip(self._left(a, len(sums), masks), sums, strict=True)
+            [self.call("fma", self.vector, [left, *terms]) for terms in zip(right, row_sums, strict=True)]
+            for left, row_sums in zip(self._left(a, len(sums)), sums, strict=True)
         ]
 
     def _finish(self, results: list[list[Any]], masks: list[Any]) -> None:

@@ -27,7 +27,7 @@ UNIT = ROWS // 3  # the tiles that multiply are of three and of two of these
 STRIPS, TOGETHER, TILES, DOWN, ACROSS, TOP, LEFT = range(
     7
 )  # of all images, of a block; of a block, padded; of an image
-_tile = make_tile(False, (3 * UNIT, 2 * UNIT))
+_tile = make_tile((3 * UNIT, 2 * UNIT))
 
 
 @inner

@@ -9,13 +9,13 @@ from ..checks import Pair, Sizes, check_pair, check_whole
 from ..kernels.convolution import sum_columns
 from ..kernels.copying import fill
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat, images, ordered, rows, shaped, stretched
-from ..kernels.product import multiply, multiply_columns, nothing, panels_of_columns, panels_of_rows
+from ..kernels.layout import dense, empty, flat, images, ordered, rows
+from ..kernels.product import multiply, nothing, panels_of_columns, panels_of_rows
 from ..kernels.reduce import merge
-from ..kernels.sums import sum_over
 from ..kernels.vectors import REGISTER
 from . import winograd
 from .correlation import correlating
+from .depthwise import depthwise
 from .geometry import Geometry, batched, check_images, count_windows, unbatched
 from .linear import sum_rows
 from .windows import Extents, Layout, Plan, Run, runs, sliding
@@ -52,7 +52,7 @@ def conv2d(
     _check_channels(x, weight, bias, groups)
     ndim, x, weight = x.ndim, dense(batched(x)), dense(weight)
     g = _geometry(x, weight, stride, padding, dilation, groups)
-    rule = _depthwise if groups > 1 and weight.shape[1] == 1 else _tiled if winograd.multiplies_less(g) else _grouped
+    rule = depthwise if groups > 1 and weight.shape[1] == 1 else _tiled if winograd.multiplies_less(g) else _grouped
     y, pull = rule(g, x, weight, nothing(x.dtype) if bias is None else dense(bias), needs)
 
     def pullback(dy: np.ndarray) -> tuple:
@@ -117,26 +117,24 @@ def _named_padding(padding: str, kernel: tuple, stride: Pair, dilation: Pair) ->
     return (total[0] // 2, total[1] // 2), total
 
 
-def _layout(g: Geometry, sums: int, columns: int, by_column: bool) -> Layout:
-    """How the weight lies for sums over so many channels, into so many; or as it is, if each column sums its own."""
-    if by_column:
-        return Layout(g.outputs, 0, 0, g.width, g.width)
+def _layout(g: Geometry, sums: int, columns: int) -> Layout:
+    """How the weight lies for sums over so many channels, into so many."""
     sums, panels = sums // g.groups, -(-columns // (g.groups * g.width))
     panel = g.window[0] * g.window[1] * sums * g.width
     return Layout(sums * g.width, g.width, panels * panel, panel, g.width)
 
 
 @lru_cache(512)
-def _forward_plan(g: Geometry, by_column: bool = False) -> Plan:
-    axes, layout = (runs(table.taps, 1) for table in g.axes), _layout(g, g.channels, g.outputs, by_column)
-    return sliding(axes, g.source, g.target, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
+def _forward_plan(g: Geometry) -> Plan:
+    axes, layout = (runs(table.taps, 1) for table in g.axes), _layout(g, g.channels, g.outputs)
+    return sliding(axes, g.source, g.target, g.images, g.groups, g.window[1], layout, g.itemsize)
 
 
 @lru_cache(512)
-def _input_plan(g: Geometry, by_column: bool = False) -> Plan:
+def _input_plan(g: Geometry) -> Plan:
     axes = (runs(table.back, of_axis[2]) for table, of_axis in zip(g.axes, (g.down, g.across), strict=True))
-    layout = _layout(g, g.outputs, g.channels, by_column)
-    return sliding(axes, g.target, g.source, g.images, g.groups, g.window[1], layout, by_column, g.itemsize)
+    layout = _layout(g, g.outputs, g.channels)
+    return sliding(axes, g.target, g.source, g.images, g.groups, g.window[1], layout, g.itemsize)
 
 
 @lru_cache(512)
@@ -148,21 +146,18 @@ def _columns_plan(g: Geometry) -> Plan:
         Layout(columns, g.window[0] * columns, 0, g.width, g.width),
         Extents(g.down[0], g.across[5], columns),
     )
-    return sliding((down, [across]), g.target, target, g.images, 1, 1, layout, itemsize=g.itemsize)
+    return sliding((down, [across]), g.target, target, g.images, 1, 1, layout, g.itemsize)
 
 
 @lru_cache(512)
-def _weight_plan(g: Geometry, by_column: bool = False) -> Plan:
+def _weight_plan(g: Geometry) -> Plan:
     axes = tuple(runs(table.taps, 1) for table in g.axes)
-    turned = by_column or g.narrow
-    return correlating(axes, g.source, g.target, g.images, g.groups, g.window, g.width, turned, by_column)
+    return correlating(axes, g.source, g.target, g.images, g.groups, g.window, g.width, g.narrow)
 
 
-def _run(
-    g: Geometry, plan: Plan, a: np.ndarray, b: np.ndarray, bias: np.ndarray, c: np.ndarray, by_column: bool = False
-) -> None:
+def _run(g: Geometry, plan: Plan, a: np.ndarray, b: np.ndarray, bias: np.ndarray, c: np.ndarray) -> None:
     tables = plan.a_runs, plan.b_runs, plan.jobs, plan.grid
-    launch(multiply_columns if by_column else multiply, plan.items, a, b, bias, c, *tables, work=g.work)
+    launch(multiply, plan.items, a, b, bias, c, *tables, work=g.work)
 
 
 def _grouped(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
@@ -218,41 +213,19 @@ def _narrow_input_gradient(g: Geometry, dy: np.ndarray, weight: np.ndarray) -> n
     return dx
 
 
-def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray, by_column: bool = False) -> np.ndarray:
+def _weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """Sums over blocks of images, which are then added in order."""
-    plan, turned = _weight_plan(g, by_column), by_column or g.narrow
-    size = g.outputs * (1 if by_column else g.channels // g.groups) * g.window[0] * g.window[1]
+    plan, size = _weight_plan(g), g.outputs * (g.channels // g.groups) * g.window[0] * g.window[1]
     partial = np.empty((plan.grid[0], size), x.dtype)
     if not plan.covered:
         launch(fill, partial.size, partial.reshape(-1), 0.0)
-    operands = (flat(x), flat(dy)) if turned else (flat(dy), flat(x))
+    operands = (flat(x), flat(dy)) if g.narrow else (flat(dy), flat(x))
     under = nothing(x.dtype) if plan.covered else partial.reshape(-1)
-    _run(g, plan, *operands, under, partial.reshape(-1), by_column)
+    _run(g, plan, *operands, under, partial.reshape(-1))
     total = partial[0]
     if len(partial) > 1:
         total = np.empty(size, x.dtype)
         merge(partial, total)
-    if turned:
+    if g.narrow:
         total = ordered(total.reshape(-1, g.outputs).T)
     return total.reshape(g.outputs, *g.window, -1).transpose(0, 3, 1, 2)
-
-
-def _depthwise(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, needs: list[bool]) -> Rule:
-    """Every group is one channel, seen by one output or more: each column is a sum of its own."""
-    each = g.outputs // g.groups
-    alone = g._replace(channels=g.outputs, groups=1)
-    n, c, h, w = x.shape
-    repeated = x if each == 1 else shaped(stretched(images(x)[..., None], (n, h, w, c, each)), (n, each * c, h, w))
-    kernel = ordered(weight[:, 0].transpose(1, 2, 0)).reshape(-1)
-    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
-    _run(alone, _forward_plan(alone, True), flat(repeated), kernel, bias, flat(y), True)
-
-    def pull(dy: np.ndarray) -> tuple:
-        dx = None
-        if needs[0]:
-            dx = empty(repeated.shape, x.dtype)
-            _run(alone, _input_plan(alone, True), flat(dy), kernel, nothing(x.dtype), flat(dx), True)
-            dx = dx if each == 1 else shaped(sum_over(images(dx).reshape(n, h, w, c, each), (4,)), x.shape)
-        return dx, _weight_gradient(alone, repeated, dy, True) if needs[1] else None
-
-    return y, pull

@@ -24,12 +24,11 @@ def correlating(
     window: tuple[int, int],
     width: int,
     turned: bool,
-    by_column: bool = False,
 ) -> Plan:
     """Partial sums by blocks of images. Rows are the group's target channels, columns the source's, in the order of the
     weight's memory, as many places of the window as lie side by side at once; `turned`, the other way around.
     """
-    sums, outputs = 1 if by_column else source.channels // groups, target.channels // groups
+    sums, outputs = source.channels // groups, target.channels // groups
     most = max(-(-BLOCK_PIXELS // (target.height * target.width)), -(-count // BLOCKS))
     blocks, *sizes = blocks_of(count, most)
     apart = (source.image, target.image) if turned else (target.image, source.image)
@@ -54,7 +53,7 @@ def correlating(
     grid = grid._replace(**dict(zip(("a_group", "b_group", "c_group"), across, strict=True)))
     # Image by image, so that one is still in the cache when its next job comes; the complete rectangle's writes first.
     in_order = [[job for _, job in sorted(of_block, key=lambda entry: entry[0])] for of_block in jobs]
-    return plan(steps, in_order, grid._replace(a_panel=width * by_column, b_panel=width), covered)
+    return plan(steps, in_order, grid._replace(b_panel=width), covered)
 
 
 def _over_images(

@@ -176,15 +176,14 @@ def sliding(
     groups: int,
     window: int,
     layout: Layout,
-    by_column: bool = False,
-    itemsize: int = 4,
+    itemsize: int,
 ) -> Plan:
     """The target's pixels from the source's, by windows `window` wide; a rectangle of pixels is a job.
 
-    Every target channel of a group sums over the group's source channels; `by_column`, over its own alone.
+    Every target channel of a group sums over the group's source channels.
     """
     columns = target.channels // groups
-    sums = 1 if by_column else source.channels // groups
+    sums = source.channels // groups
     panels = -(-columns // layout.width)
     most = min(ROWS, BLOCK_BYTES // (source.image * itemsize), count * groups * panels // BLOCKS)
     blocks, size, last = blocks_of(count, most)
@@ -205,6 +204,6 @@ def sliding(
         first += len(terms.a)
     grid = Grid(
         *(blocks, groups, panels, 1, 0, layout.width, size * source.image, 0, size * target.image),
-        *(sums, layout.group, columns, layout.width * by_column, layout.panel),
+        *(sums, layout.group, columns, 0, layout.panel),
     )
     return plan(steps, jobs, grid)

@@ -10,7 +10,7 @@ from minidl.kernels.convolution import sum_columns
 from minidl.kernels.launch import launch
 from minidl.kernels.layout import dense
 from minidl.kernels.product import CHAIN
-from minidl.ops import convolution
+from minidl.ops import convolution, depthwise
 from minidl.ops.geometry import axis, count_windows
 from minidl.ops.windows import Steps, runs
 
@@ -170,8 +170,8 @@ def test_a_first_layer_makes_no_gradient_of_its_input(groups, monkeypatch):
         seen.append(kernel.name)
         launch(kernel, *arguments, **options)
 
-    monkeypatch.setattr(convolution, "launch", watched)
+    for module in (convolution, depthwise):
+        monkeypatch.setattr(module, "launch", watched)
     assert run(groups, first_layer=True)[1] is None
-    assert [name for name in seen if name.startswith("multiply")] == [
-        "multiply" if groups == 1 else "multiply_columns"
-    ] * 2
+    products = [name for name in seen if name in ("multiply", "slide", "correlate")]
+    assert products == (["multiply"] * 2 if groups == 1 else ["slide", "correlate"])
