@@ -24,7 +24,7 @@ from .register_arithmetic import fma, spread
 from .registers import load, store
 
 WIDE = 64  # columns of a wide row: enough for the loads of a block to come in whole pieces
-BLOCK = 4096  # elements of a block: 16 KiB in float32, so that its second pass finds it in the first-level cache
+BLOCK = 1 << 14  # elements of a block at most: so many that merging it costs little beside its sums
 PART = 1 << 15  # elements of a part at least
 MOST_PARTS = 64
 FEW = 512  # rows so few that a register's columns of them stay in the first-level caches: see `columns.py`
