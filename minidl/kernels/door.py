@@ -4,24 +4,20 @@ This is the only file that speaks LLVM to Numba's typing. It knows nothing of wh
 """
 
 import hashlib
-import types as python_types
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import errors
-from numba.core.dispatcher import Dispatcher
-from numba.core.extending import _Intrinsic
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from .fingerprint import fingerprint
 from .inner import inner
 from .launch import BLOCK_WORDS
 from .team import call_entry, call_loop
 
-_FOREIGN = {"builtins", "functools", "llvmlite", "math", "numba", "numpy", "typing"}
 _INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
 _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64] * 3)  # entry(block, low, high)
 
@@ -140,66 +136,23 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
     source = _TEMPLATE.format(name=name, parameters=parameters)
     exec(compile(source, code.co_filename, "exec"), space)
     try:
-        return compile_(cache=True, no_cfunc_wrapper=True)(space[name])
+        door = compile_(cache=True, no_cfunc_wrapper=True)(space[name])
     except RuntimeError:  # no source file, so nowhere to keep the code: compiled anew in each process
         return compile_(no_cfunc_wrapper=True)(space[name])
+    _name_by_key(door._cache._cache_file)
+    return door
 
 
-def fingerprint(function: Callable) -> str:
-    """Twelve hexadecimal digits of all that decides a kernel's machine code, as Numba's cache sees only its file.
+def _name_by_key(files: Any) -> None:
+    """Name a file of Numba's cache by the types and the processor that its code is for.
 
-    Numba's on-disk cache does not notice a change in another file, in a global or in a closure; the digits stand in
-    the door's name, so a change makes a new entry.
+    Numba counts them. Two processes that compile at the same time write the same number, and the index of one then
+    leads to the code of the other: for float64, say, where float32 is asked for.
     """
-    digest = hashlib.sha256()
-    _feed_function(digest, function, set())
-    return digest.hexdigest()[:12]
+    base, save = files._data_name_pattern.replace("{number:d}.nbc", ""), files.save
 
+    def save_by_key(key, data):
+        files._data_name_pattern = f"{base}{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}.{{number:d}}.nbc"
+        save(key, data)
 
-def _feed(digest, value: Any, seen: set[int]) -> None:
-    if isinstance(value, Dispatcher):
-        value = value.py_func
-    elif isinstance(value, _Intrinsic):
-        value = value._defn
-    if isinstance(value, python_types.FunctionType | type) and value.__module__.split(".")[0] in _FOREIGN:
-        digest.update(value.__qualname__.encode())  # changes with its package's version, which Numba's cache does see
-    elif isinstance(value, python_types.FunctionType):
-        _feed_function(digest, value, seen)
-    elif isinstance(value, type):
-        for base in value.__bases__:
-            _feed(digest, base, seen)
-        for name, member in vars(value).items():
-            digest.update(name.encode())
-            _feed(digest, member, seen)
-    elif isinstance(value, python_types.CodeType):
-        digest.update(value.co_code + repr((value.co_names, value.co_varnames)).encode())
-        for constant in value.co_consts:
-            _feed(digest, constant, seen)
-    elif isinstance(value, np.ndarray):
-        digest.update(value.tobytes())
-    elif isinstance(value, tuple | list):
-        for part in value:
-            _feed(digest, part, seen)
-    elif isinstance(value, bool | int | float | str | bytes | frozenset | np.generic | type(None)):
-        digest.update(repr(value).encode())
-    else:  # a module, a type of LLVM's: its name is all that can be said of it
-        digest.update(getattr(value, "__name__", type(value).__qualname__).encode())
-
-
-def _feed_function(digest, function: Callable, seen: set[int]) -> None:
-    """A function's code, what it captured, and the globals that it and the functions inside it name."""
-    if id(function) in seen:
-        return
-    seen.add(id(function))
-    _feed(digest, function.__code__, seen)
-    for cell in function.__closure__ or ():
-        _feed(digest, cell.cell_contents, seen)
-    for name in sorted(_names_in(function.__code__)):
-        if name in function.__globals__:
-            digest.update(name.encode())
-            _feed(digest, function.__globals__[name], seen)
-
-
-def _names_in(code: python_types.CodeType) -> set[str]:
-    inside = [_names_in(constant) for constant in code.co_consts if isinstance(constant, python_types.CodeType)]
-    return set(code.co_names).union(*inside)
+    files.save = save_by_key

@@ -16,6 +16,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
+from .fingerprint import fingerprint
+
 _dynfunc: Any = import_module("numba._dynfunc")  # which has no type hints
 config: Any = _config
 
@@ -42,7 +44,14 @@ class _Lowering(NativeLowering):
     _name = "lowering_to_what_kernels_are_made_of"
 
     def run_pass(self, state: Any) -> Literal[True]:
-        """Lower a function, and make it known to those that call it."""
+        """Lower a function, and make it known to those that call it.
+
+        Numba names its machine code by its name, its types and how many functions this process compiled before it.
+        Code from the cache keeps the name it got in another process, which may be that of another function here, if
+        one function made both; the linker would then take the one for the other. So the fingerprint stands in it too.
+        """
+        identity = state.func_ir.func_id
+        identity.func_qualname += f"_{fingerprint(identity.func)}"
         state.flags.no_compile = True
         state.library = _Unfinished(state.targetctx.codegen(), state.func_id.func_qualname)
         super().run_pass(state)

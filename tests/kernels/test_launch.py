@@ -11,7 +11,8 @@ import pytest
 from numba import config, njit
 
 from minidl.kernels import launch as launching
-from minidl.kernels.door import fingerprint
+from minidl.kernels.door import make_door
+from minidl.kernels.fingerprint import fingerprint
 from minidl.kernels.inner import inner
 from minidl.kernels.launch import chunks_of, kernel, launch
 
@@ -209,6 +210,24 @@ def run(path, **environment):
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT nothing is compiled or cached")
+def test_processes_that_compile_at_once_do_not_read_each_others_code(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    launching._start()
+    doors = [make_door(scale.function) for _ in range(3)]  # one in each of three processes, so to speak
+
+    def scaled(door, dtype):
+        x, y = np.arange(4, dtype=dtype), np.empty(4, dtype)
+        door(launching._loop, launching._block, 4, 1, x, y, 0.5, 3)
+        return y.tolist()
+
+    files = doors[0]._cache._cache_file
+    files._load_index, files._save_index = dict, lambda index: None  # read before, and written over by the second
+    assert scaled(doors[1], np.float64) == scaled(doors[0], np.float32) == [3, 3.5, 4, 4.5]
+    assert scaled(doors[2], np.float64) == [3, 3.5, 4, 4.5]
+    assert sum(doors[2].stats.cache_hits.values()) == 1
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT nothing is compiled or cached")
 def test_kernels_are_cached_on_disk_and_a_change_is_noticed(tmp_path):
     script, cache = tmp_path / "script.py", {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     script.write_text(textwrap.dedent(PROGRAM).replace("FACTOR", "3.0"))
@@ -219,6 +238,26 @@ def test_kernels_are_cached_on_disk_and_a_change_is_noticed(tmp_path):
     script.write_text(textwrap.dedent(PROGRAM).replace("FACTOR", "4.0"))
     os.utime(script, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert run(script, **cache) == ["4.0", "0"]
+
+
+MADE = """
+    import os
+    import numpy as np
+    from minidl.kernels import elementwise
+
+    for name in os.environ["NAMES"].split():
+        print(elementwise.map_two(getattr(elementwise, name), np.ones(3), np.full(3, 2.0), np.full(3, 8.0))[0])
+"""
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT nothing is compiled or cached")
+def test_cached_kernels_are_not_taken_for_others_that_one_function_makes(tmp_path):
+    script, cache = tmp_path / "script.py", {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    script.write_text(textwrap.dedent(MADE))
+    expected = {"to_larger": "0.0", "to_other": "8.0", "divide_backward": "-2.0"}
+    # Each compiles its first kernel in the place in which the one before it did.
+    for names in ("to_larger", "to_other to_larger", "divide_backward to_larger to_other"):
+        assert run(script, NAMES=names, **cache) == [expected[name] for name in names.split()]
 
 
 FORK = """

@@ -8,7 +8,7 @@ import pytest
 from numba import config
 
 from minidl.kernels import launch as launching
-from minidl.kernels.door import fingerprint
+from minidl.kernels.fingerprint import fingerprint
 from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, matmul
 from minidl.kernels.product import CHAIN, multiply
 
