@@ -98,31 +98,44 @@ def layer_norm_backward(x, weight, dy, moments, dx: Out, partial: Out, step: int
         start, last = b * step, min(moments.shape[1], (b + 1) * step)
         odd = (last - start) % 2
         for i in range(start, last - odd, 2):
-            maps = _gradient_map(x, weight, dy, moments, i), _gradient_map(x, weight, dy, moments, i + 1)
-            _differentiate(x, weight, dy, i, maps, dx, partial, b)
+            _differentiate(x, weight, dy, i, _gradient_maps(x, weight, dy, moments, i, i + 1), dx, partial, b)
         for i in range(last - odd, last):
-            _differentiate(x, weight, dy, i, (_gradient_map(x, weight, dy, moments, i),), dx, partial, b)
+            _differentiate(x, weight, dy, i, _gradient_maps(x, weight, dy, moments, i, i)[:1], dx, partial, b)
 
 
 @inner(forceinline=True)
-def _gradient_map(x, weight, dy, moments, i):
+def _gradient_maps(x, weight, dy, moments, i, j):
+    """The maps of two rows, which share the loads of the weight."""
+    kind, size, none = x.dtype.type, len(weight), (spread(x, 0, LANES), spread(x, 0, LANES))
+    tail, a, b = size % LANES, i * size, j * size
+    left, right = spread(x, kind(moments[0, i]), LANES), spread(x, kind(moments[0, j]), LANES)
+    of_left, of_right = none, none
+    for c in range(0, size - tail, LANES):
+        scale = load(weight, c, LANES, LANES)
+        of_left = _add_gradients(of_left, x, dy, a + c, LANES, scale, left)
+        of_right = _add_gradients(of_right, x, dy, b + c, LANES, scale, right)
+    for c in range(size - tail, size, LANES):
+        scale = load(weight, c, tail, LANES)
+        of_left = _add_gradients(of_left, x, dy, a + c, tail, scale, left)
+        of_right = _add_gradients(of_right, x, dy, b + c, tail, scale, right)
+    return _gradient_map(x, moments, i, size, left, of_left), _gradient_map(x, moments, j, size, right, of_right)
+
+
+@inner(forceinline=True)
+def _add_gradients(sums, x, dy, at, count, scale, middle):
+    """sums + (g, g (x - center))."""
+    g = load(dy, at, count, LANES) * scale
+    return sums[0] + g, fma(g, load(x, at, count, LANES) - middle, sums[1])
+
+
+@inner(forceinline=True)
+def _gradient_map(x, moments, i, size, middle, sums):
     """(center, inverse, level, slope, constant) of row i, with z = inverse (x - center) + level and
     dx = inverse g + slope (x - center) + constant.
     """
-    size, kind, mean, inverse = len(weight), x.dtype.type, moments[0, i], moments[1, i]
-    tail, share, center = size % LANES, np.float64(1) / size, kind(mean)
-    start, middle, zero = i * size, spread(x, center, LANES), spread(x, 0, LANES)
-    even, odd = (zero, zero), (zero, zero)
-    for c in range(0, size - tail - LANES, 2 * LANES):
-        even = _add_gradients(even, x, weight, dy, start, LANES, c, middle)
-        odd = _add_gradients(odd, x, weight, dy, start, LANES, c + LANES, middle)
-    whole = size - tail
-    for c in range(whole - whole % (2 * LANES), whole, LANES):
-        even = _add_gradients(even, x, weight, dy, start, LANES, c, middle)
-    for c in range(whole, size, LANES):
-        odd = _add_gradients(odd, x, weight, dy, start, tail, c, middle)
-    gradient, along = np.float64(lane_sum(even[0] + odd[0])), np.float64(lane_sum(even[1] + odd[1]))
-    remainder = mean - np.float64(center)
+    kind, mean, inverse, share = x.dtype.type, moments[0, i], moments[1, i], np.float64(1) / size
+    gradient, along = np.float64(lane_sum(sums[0])), np.float64(lane_sum(sums[1]))
+    remainder = mean - np.float64(kind(mean))
     slope = -(along - remainder * gradient) * inverse * inverse * inverse * share
     return (
         middle,
@@ -131,13 +144,6 @@ def _gradient_map(x, weight, dy, moments, i):
         spread(x, kind(slope), LANES),
         spread(x, kind(-remainder * slope - gradient * share * inverse), LANES),
     )
-
-
-@inner(forceinline=True)
-def _add_gradients(sums, x, weight, dy, start, count, c, middle):
-    """sums + (g, g (x - center))."""
-    g = load(dy, start + c, count, LANES) * load(weight, c, count, LANES)
-    return sums[0] + g, fma(g, load(x, start + c, count, LANES) - middle, sums[1])
 
 
 @inner(forceinline=True)
