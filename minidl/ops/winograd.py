@@ -58,6 +58,8 @@ def multiplies_less(g: Geometry) -> bool:
     if any((kernel, stride, dilation) != (3, 1, 1) or before > 1 for _, kernel, stride, before, dilation, _ in axes):
         return False
     down, across = _tiles(g.target[:2])
+    if across > BLOCK_TILES[1]:
+        return False
     direct = np.prod([(table.taps >= 0).sum() for table in g.axes]) * g.channels * g.outputs
     return direct >= SAVED * 16 * down * across * _padded(g.channels) * _padded(g.outputs)
 

@@ -28,6 +28,7 @@ def geometry(n=2, channels=32, outputs=32, size=(8, 8), kernel=(3, 3), stride=1,
         ({"size": (4, 4)}, True),
         ({"padding": 0}, True),
         ({"size": (5, 5)}, False),  # nine tiles of four pixels for 25
+        ({"size": (8, 400)}, False),  # a row of tiles would be a longer chain than rounds well
         ({"channels": 17}, False),  # half of what is multiplied would be zeros
         ({"channels": 15}, False),
         ({"padding": 2}, False),
