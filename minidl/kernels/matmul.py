@@ -26,7 +26,7 @@ from .simd import ROWS, VECTORS
 from .vectors import REGISTER
 
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
-TALL = 12 * ROWS  # the same where there are panels enough for every thread: fewer passes over the right operand
+TALL = 12 * ROWS  # the same where there are panels or rows enough for every thread: fewer passes over the right operand
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
 # Rows and columns of the result from which rows of the left operand that lie whole pages apart, and so share few places
 # of the first-level cache, pay for a copy of them a cache line further apart.
@@ -51,7 +51,9 @@ class _Layout(NamedTuple):
 class _Plan(NamedTuple):
     """What a product of two shapes and orders needs: how to copy the right operand, and the product's tables."""
 
-    few_rows: bool  # of the result, beside a large right operand: the other way around that is read once, as it lies
+    # Whether to multiply the other way around: a large right operand beside few rows of the result is then read once,
+    # as it lies, and the columns of a long sum's result are those of its extents that fill registers better.
+    around: bool
     pitch: int  # of the left operand's copy; 0 for none
     copy: tuple[int, int, int] | None  # panels, terms and width of the right operand's copy
     turned: bool  # whether it is a transpose that is copied
@@ -75,7 +77,7 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
     plan = _plan(left, right, straight, dtype, (False, bias is None and not straight[0]))
     if not out.size:
         return out
-    if plan.few_rows:
+    if plan.around:
         _product_turned(x, y, out, bias)
     else:
         _product(plan, x if straight[0] else ordered(x.T), y if straight[1] else ordered(y.T), out, bias)
@@ -108,17 +110,14 @@ def _panels(matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _product_turned(x: np.ndarray, y: np.ndarray, out: np.ndarray, bias: np.ndarray | None) -> None:
-    """x @ y as the transpose of y.T @ x.T: of few rows, x and the result are less to turn than y is to copy.
-
-    Each sum has the same terms in the same order, so the bits are the same.
-    """
+    """x @ y as the transpose of y.T @ x.T: each sum has the same terms in the same order, so the bits are the same."""
     m, n = out.shape
-    turned, as_it_lies = np.empty((n, m), x.dtype), not y.flags.c_contiguous
+    turned, straight = np.empty((n, m), x.dtype), (not y.flags.c_contiguous, not x.flags.c_contiguous)
     if bias is not None:
         assign(turned, bias[:, None])
-    plan = _plan(y.shape[::-1], x.shape[::-1], (as_it_lies, False), x.dtype, (bias is not None, False))
+    plan = _plan(y.shape[::-1], x.shape[::-1], straight, x.dtype, (bias is not None, bias is None and straight[1]))
     under = turned.reshape(-1) if bias is not None else None
-    _product(plan, ordered(y.T) if as_it_lies else y, x, turned, under)
+    _product(plan, ordered(y.T) if straight[0] else y, ordered(x.T) if straight[1] else x, turned, under)
     assign(out, turned.T)
 
 
@@ -135,9 +134,10 @@ def _plan(
     lanes = REGISTER // dtype.itemsize
     width = VECTORS * lanes
     few_rows = ordered[0] and 2 * m * (k + 2 * n) < k * n
+    around = few_rows or (add_and_split[1] and _fuller(m, k, n, 64 // dtype.itemsize))
     copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
     apart = ordered[0] and min(m, n) >= SPREAD_FROM and k * dtype.itemsize % PAGE == 0
-    pitch = k + CACHE_LINE // dtype.itemsize if apart and not few_rows else 0
+    pitch = k + CACHE_LINE // dtype.itemsize if apart and not around else 0
     layout = _Layout(
         *((pitch or k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width
     )
@@ -149,15 +149,19 @@ def _plan(
     runs = np.arange(-(-k // CHAIN) + 1, dtype=np.int64) * CHAIN
     tables = runs * layout.a_step, runs * layout.b_step, jobs, np.array(grid, np.int64)
     copy = (panels, k, width) if copied else None
-    return _Plan(
-        few_rows, pitch, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables
-    )
+    return _Plan(around, pitch, copy, not ordered[1], lanes, parts, grid.items, m * n * k // 16, nothing(dtype), tables)
+
+
+def _fuller(m: int, k: int, n: int, lanes: int) -> bool:
+    """Whether rows fill the widest registers better than columns do, and the sum is long enough to turn the result."""
+    return k >= TERMS and n >= 12 and 0.9 * -(-n // lanes) * m > -(-m // lanes) * n
 
 
 def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tuple[int, Grid, np.ndarray]:
     """Parts of the sum, or blocks of rows, and their jobs."""
     panels = -(-n // layout.width)
-    blocks = max(1, -(-m // (BLOCK if panels < FEW else TALL)))
+    many = max(panels, panels * m // (FEW * TALL)) >= FEW
+    blocks = max(1, -(-m // (TALL if many else BLOCK)))
     parts = -(-k // TERMS) if split else 1
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN

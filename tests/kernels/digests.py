@@ -25,6 +25,7 @@ LARGE = [  # of which the threads have parts, and sums of several blocks
     large("linear", (61, 784), (101, 784), (101,)),
     large("linear", (130, 1003), (300, 1003), None),
     large("linear", (5003, 27), (33, 27), (33,)),
+    large("linear", (2503, 27), (32, 27), None),
     *(large("matmul", (m, k), (k, n)) for m, k, n in ((300, 257, 290), (13, 300, 37), (60, 20, 33), (40, 5, 70))),
     large("conv2d", (33, 1, 28, 28), (16, 1, 3, 3), (16,), padding=1),
     large("conv2d", (9, 3, 32, 32), (33, 3, 3, 3), None, padding=1),
