@@ -8,8 +8,13 @@ import pytest
 from numba import config
 
 from minidl.kernels import launch as launching
+<<<<<<< ours
 from minidl.kernels.fingerprint import fingerprint
 from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, matmul
+=======
+from minidl.kernels.door import fingerprint
+from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, TERMS, matmul
+>>>>>>> theirs
 from minidl.kernels.product import CHAIN, multiply
 
 SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
@@ -89,6 +94,15 @@ def test_few_rows_times_a_long_transpose_equal_the_rows_of_many():
         assert np.array_equal(matmul(x[:m], weight.T, bias=bias), whole[:m])
     for rows, right in ((x[:9], weight.T), (x[:9], np.ascontiguousarray(weight.T)), (x[:1], weight.T[:, :5])):
         assert np.array_equal(matmul(rows, right), matmul(x, right)[: len(rows)])
+
+
+def test_a_long_sum_of_few_columns_equals_the_transpose_of_one_of_many():
+    rng = np.random.default_rng(0)
+    for k in (TERMS, TERMS + CHAIN + 7) if SMALL else (TERMS, 5 * TERMS + 7):
+        x, y = rng.standard_normal((k, 32), dtype=np.float32), rng.standard_normal((k, 27), dtype=np.float32)
+        close(matmul(x.T, y), x.T, y)
+        assert np.array_equal(matmul(x.T, y), matmul(y.T, x).T)
+        close(matmul(x.T, np.asfortranarray(y)), x.T, y)
 
 
 def test_long_sums_err_no_more_than_numpys():
