@@ -8,13 +8,8 @@ import pytest
 from numba import config
 
 from minidl.kernels import launch as launching
-<<<<<<< ours
 from minidl.kernels.fingerprint import fingerprint
-from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, matmul
-=======
-from minidl.kernels.door import fingerprint
 from minidl.kernels.matmul import COPY_FROM, PAGE, SPREAD_FROM, TERMS, matmul
->>>>>>> theirs
 from minidl.kernels.product import CHAIN, multiply
 
 SMALL = bool(config.DISABLE_JIT)  # plain Python: fewer shapes
