@@ -8,6 +8,7 @@ from minidl import ops
 from minidl.kernels.launch import launch
 from minidl.ops import winograd
 from minidl.ops.convolution import _geometry
+from tests.kernels.sweep import wide
 
 
 def numbers(seed, *shape, dtype=np.float32):
@@ -56,21 +57,23 @@ def gradient(leaf):
 
 
 def windows(x, padding):
-    """What each output pixel sees, (N, C, H', W', 3, 3), in float64."""
-    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    """What each output pixel sees, (N, C, H', W', 3, 3), in a wider precision."""
+    x = np.pad(wide(x), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     return np.lib.stride_tricks.sliding_window_view(x, (3, 3), (2, 3))
 
 
 def plain(x, weight, padding):
     """The sums themselves."""
-    return np.einsum("nchwij,ocij->nohw", windows(x, padding), weight.astype(np.float64), optimize=True)
+    return np.einsum("nchwij,ocij->nohw", windows(x, padding), wide(weight), optimize=True)
 
 
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 32, (9, 12)), (40, 48, (6, 17)), (64, 46, (12, 8))])
-def test_output_and_gradients(channels, outputs, size, dtype, padding):
-    x, weight = numbers(0, 60, channels, *size, dtype=dtype), numbers(1, outputs, channels, 3, 3, dtype=dtype)
+@pytest.mark.parametrize(
+    ("images", "channels", "outputs", "size"), [(58, 16, 16, (6, 6)), (2, 24, 48, (6, 17)), (2, 64, 46, (12, 8))]
+)
+def test_output_and_gradients(images, channels, outputs, size, dtype, padding):
+    x, weight = numbers(0, images, channels, *size, dtype=dtype), numbers(1, outputs, channels, 3, 3, dtype=dtype)
     bias, unit = numbers(2, outputs, dtype=dtype), 2 * np.finfo(dtype).eps  # of each term, about
     leaves = [minidl.tensor(a, requires_grad=True) for a in (x, weight, bias)]
     y = ops.conv2d(*leaves, padding=padding)
@@ -81,7 +84,7 @@ def test_output_and_gradients(channels, outputs, size, dtype, padding):
     y.backward(dy)
     back = plain(dy, weight[:, :, ::-1, ::-1].swapaxes(0, 1), 2 - padding)
     np.testing.assert_allclose(gradient(leaves[0]), back, rtol=0, atol=9 * outputs * unit)
-    sums = np.einsum("nchwij,nohw->ocij", windows(x, padding), dy.astype(np.float64), optimize=True)
+    sums = np.einsum("nchwij,nohw->ocij", windows(x, padding), wide(dy), optimize=True)
     np.testing.assert_allclose(gradient(leaves[1]), sums, rtol=0, atol=dy[:, 0].size * unit)
 
 
