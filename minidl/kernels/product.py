@@ -106,23 +106,9 @@ def _cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, b
             at = c_at + o * job[_C_OUTER] + i * job[_C_INNER]
             for t in range(tiles):
                 rows = height + 1 if t < taller else height
-                to = at, c_row
+                size, from_, to = (rows, columns), (left, a_row, step), (at, c_row)
                 under = to if bias_at < 0 else (bias_at, 0)
-                _tile(
-                    (rows, columns),
-                    a,
-                    (left, a_row, step),
-                    b,
-                    right,
-                    a_runs,
-                    b_runs,
-                    terms,
-                    c,
-                    to,
-                    base,
-                    under,
-                    add,
-                )
+                _tile(size, a, from_, b, right, a_runs, b_runs, terms, c, to, base, under, add)
                 left, at = left + rows * a_row, at + rows * c_row
 
 
