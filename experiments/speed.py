@@ -158,7 +158,7 @@ def record(rows: list[Measured], limits: Limits, found: list[report.Found]) -> d
             {
                 "family": row.primitive.family,
                 "primitive": row.primitive.layer,
-                "size": row.primitive.label,
+                "label": row.primitive.label,
                 "form": row.form,
                 **row.work._asdict(),
                 "seconds": row.seconds,

@@ -28,7 +28,8 @@ def draw(rows: Sequence[Measured], limits: Limits, path: Path) -> None:
     rates = np.array([row.work.flops / row.kernel_seconds for row in rows]) / 1e9
     span = intensities.min() / 2, max(intensities.max(), 20) * 2
     top = max(limits.peak / 1e9 * 1.6, rates.max() * 1.3)  # Winograd's convolutions do with fewer operations
-    axes.set(xscale="log", yscale="log", xlim=span, ylim=(min(rates.min(), 1) / 2, top))
+    theirs = [row.work.flops / min(row.torch_seconds.values()) / 1e9 for row in rows if row.torch]
+    axes.set(xscale="log", yscale="log", xlim=span, ylim=(min([*rates, *theirs]) / 2, top))
     _draw_limits(axes, limits, span)
     for row, x, y in zip(rows, intensities, rates, strict=True):
         color = COLORS[row.primitive.family]
@@ -56,16 +57,17 @@ def _draw_limits(axes: Any, limits: Limits, span: tuple[float, float]) -> None:
         for bandwidth in (level.read, level.copy):
             ends = np.array([span[0], limits.peak / bandwidth])
             axes.plot(ends, ends * bandwidth / 1e9, color="black", linewidth=1, linestyle=style, alpha=0.6)
-        slope = max(level.read, level.copy) / 1e9
+        slope = 1.3 * max(level.read, level.copy) / 1e9  # of the text, above the line
         at = max(span[0], axes.get_ylim()[0] / slope) * 1.15
         axes.text(
             at,
-            1.3 * at * slope,
+            at * slope,
             f"{name}: {level.read / 1e9:.0f} GB/s read, {level.copy / 1e9:.0f} copied",
             fontsize=8,
             rotation=math.degrees(math.atan(slope)),
             rotation_mode="anchor",
             transform_rotates_text=True,
+            clip_on=True,
         )
 
 

@@ -17,6 +17,7 @@ from experiments.common.primitives import BOTH, FAMILIES, FORWARD, PRIMITIVES, W
 from experiments.common.programs import Program
 from experiments.common.speed_table import Measured, judge, peaks_text, summary, table
 from experiments.common.torch_peer import is_installed
+from experiments.speed import QUICK
 
 LIMITS = Limits(2, 1e9, 2e9, [Level(1 << 10, 8e9, 4e9), Level(1 << 20, 2e9, 1e9)])
 needs_jit = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT there is nothing to measure")
@@ -38,6 +39,7 @@ def test_record(folder):
     assert limits["peak"] >= limits["one_thread"] / 2 > 0 and len(limits["levels"]) == 6
     peaks = []
     assert {row["family"] for row in record["measured"]} == set(FAMILIES)
+    assert {row["label"] for row in record["measured"]} == set(QUICK)
     for row in record["measured"]:
         assert len(row["rounds"]) == 2 and row["seconds"] == pytest.approx(np.mean(row["rounds"]))
         assert row["kernel_seconds"] == pytest.approx(np.mean(row["kernel_rounds"]))
