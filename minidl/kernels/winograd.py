@@ -24,9 +24,9 @@ from .winograd_transforms import LANES, clear, transform_back, transform_gradien
 
 CHAIN = 32  # channels summed in a register before they are added up: what is summed is sums of pixels, which err more
 UNIT = ROWS // 3  # the tiles that multiply are of three and of two of these
-STRIPS, TOGETHER, TILES, DOWN, ACROSS, TOP, LEFT = range(
-    7
-)  # of all images, of a block; of a block, padded; of an image
+# Strips of all images and of a block, tiles of a block with what fills up its last one, strips of an image and tiles of
+# a strip, padding.
+STRIPS, TOGETHER, TILES, DOWN, ACROSS, TOP, LEFT = range(7)
 _tile = make_tile((3 * UNIT, 2 * UNIT))
 
 
@@ -54,10 +54,8 @@ def winograd(x, weight, order, bias, y: Out, scratch: Out, runs, tiling, low, hi
     strips, together, tiles = tiling[STRIPS], tiling[TOGETHER], tiling[TILES]
     grid = tiling[DOWN], tiling[ACROSS], tiling[TOP], tiling[LEFT]
     blocks, slots = (strips + together - 1) // together, len(scratch)
-    v_pitch, m_pitch = (
-        tiles * padded + LANES,
-        tiles * wide + LANES,
-    )  # all alike modulo 4096 bytes would share few places
+    # A cache line apart from whole pages, which would share few places of the first-level cache.
+    v_pitch, m_pitch = tiles * padded + LANES, tiles * wide + LANES
     u, start = weight.reshape(weight.size), 16 * v_pitch
     for slot in range(low, high):
         own = scratch[slot]

@@ -118,9 +118,9 @@ def transform_gradients(dy, strips, grid, d, start, pitch):
 
 
 @inner
-def _square(m, at, pitch, n):
+def _square(m, at, pitch):
     """The 4 x 4 elements at a place, in four columns."""
-    down, counts = 4 * pitch, (n, n, n, n)
+    down, counts = 4 * pitch, (LANES, LANES, LANES, LANES)
     first, second = _load4(m, at, down, counts), _load4(m, at + pitch, down, counts)
     return first, second, _load4(m, at + 2 * pitch, down, counts), _load4(m, at + 3 * pitch, down, counts)
 
@@ -136,7 +136,7 @@ def transform_back(m, start, pitch, wide, strips, grid, left, columns, bias, y):
         for t in range(across):
             below, beside = oy + 1 < height, 2 * t + 1 < width
             for o in range(0, columns, LANES):
-                p, q, r, s = _square(m, start + (tile + t) * wide + o, pitch, LANES)
+                p, q, r, s = _square(m, start + (tile + t) * wide + o, pitch)
                 p, q, r, s = _a_back(p), _a_back(q), _a_back(r), _a_back(s)
                 upper, lower = _a_back((p[0], q[0], r[0], s[0])), _a_back((p[1], q[1], r[1], s[1]))
                 at, n = (image + 2 * t) * outputs + left + o, columns - o
@@ -185,7 +185,7 @@ def transform_weight_back(u, dweight: Out, low, high):
     half, pitch = spread(u, 0.5, LANES), u.shape[1] * padded
     for o in range(low, high):
         for c in range(0, channels, LANES):
-            w, x, y, z = _square(u, o * padded + c, pitch, LANES)
+            w, x, y, z = _square(u, o * padded + c, pitch)
             w, x, y, z = _g_back(w, half), _g_back(x, half), _g_back(y, half), _g_back(z, half)
             at, n = o * 9 * channels + c, channels - c
             _store_row(dweight, at, channels, n, _g_back((w[0], x[0], y[0], z[0]), half))

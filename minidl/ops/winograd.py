@@ -9,7 +9,6 @@ from ..kernels.launch import launch
 from ..kernels.layout import empty, images
 from ..kernels.product import nothing, panels_of_columns, panels_of_rows
 from ..kernels.reduce import merge
-from ..kernels.simd import VECTORS
 from ..kernels.vectors import REGISTER
 from ..kernels.winograd import CHAIN, winograd, winograd_weight
 from ..kernels.winograd_transforms import LANES, transform_weight, transform_weight_back
@@ -81,7 +80,9 @@ def sums_pay(g: Geometry) -> bool:
 def _tiling(
     count: int, size: tuple[int, ...], padding: tuple[int, int], channels: tuple[int, int], itemsize: int, slots: int
 ) -> Tiling:
-    """Blocks of `count` images of `size`, and scratch memory for so many channels before and beside the products."""
+    """Blocks of `count` images of `size`, and scratch memory for so many channels before the products and beside them,
+    which are the columns of a panel or, where there is but one chain, the other factor's channels.
+    """
     (down, across), (before, beside) = _tiles(size), channels
     strips, words = count * down, 16 * (_padded(before) + beside)
     fit = BLOCK_BYTES // (words * itemsize)
@@ -93,17 +94,12 @@ def _tiling(
     chains = np.arange(-(-before // CHAIN), dtype=np.int64) * CHAIN
     table = np.array([strips, together, tiles, down, across, *padding], np.int64)
     slots = min(slots, -(-strips // together))
-    return Tiling(slots, words * tiles + 32 * LANES, np.stack([chains, chains * _width(itemsize)]), table)
-
-
-def _width(itemsize: int) -> int:
-    """Columns of a panel."""
-    return VECTORS * (REGISTER // itemsize)
+    return Tiling(slots, words * tiles + 32 * LANES, np.stack([chains, chains * beside]), table)
 
 
 def transformed(weight: np.ndarray) -> np.ndarray:
     """(G w G^T)[g, o, c] of the weight (out, C, 3, 3)."""
-    u = empty((16 * weight.shape[0], weight.shape[1]), weight.dtype).reshape(16, *weight.shape[:2])
+    u = empty((16, *weight.shape[:2]), weight.dtype)
     launch(transform_weight, len(weight), images(weight), u, work=u.size)
     return u
 
@@ -111,15 +107,8 @@ def transformed(weight: np.ndarray) -> np.ndarray:
 def convolved(g: Geometry, x: np.ndarray, u: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """The convolution of x with the weight that u is made of."""
     panels = empty((16 * -(-g.outputs // g.width), g.channels, g.width), x.dtype)
-    launch(
-        panels_of_columns,
-        len(panels),
-        u.reshape(-1, g.channels),
-        panels,
-        g.outputs,
-        REGISTER // x.itemsize,
-        work=u.size,
-    )
+    matrix, lanes = u.reshape(-1, g.channels), REGISTER // x.itemsize
+    launch(panels_of_columns, len(panels), matrix, panels, g.outputs, lanes, work=u.size)
     y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     _launch(x, panels, STRAIGHT, bias, y, (g.down[3], g.across[3]), g.work)
     return y
@@ -161,7 +150,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     launch(winograd_weight, len(sums), images(x), images(dy), sums, scratch, tiling.runs, tiling.table, work=g.work)
     total = sums[0]
     if len(sums) > 1:
-        total = empty((16 * outputs, channels), x.dtype).reshape(16, outputs, channels)
+        total = empty((16, outputs, channels), x.dtype)
         merge(sums.reshape(len(sums), -1), total.reshape(-1))
     dweight = empty((g.outputs, g.channels, 3, 3), x.dtype)
     launch(transform_weight_back, g.outputs, total, images(dweight), work=total.size)
