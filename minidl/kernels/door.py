@@ -113,14 +113,15 @@ def _enter(typing, core, block, arguments):
     return types.intp(core, types.intp, arguments), codegen
 
 
-_TEMPLATE = """def {name}(loop, block, n, chunks, {parameters}):
-    address = block.ctypes.data
-    entry = _enter(core, address, ({parameters},))
-    if chunks == 1:
-        call_entry((entry, address, 0, n))
+# Its own names begin with an underscore, so that a kernel's parameters may have any other.
+_TEMPLATE = """def {name}(_loop, _block, _n, _chunks, {parameters}):
+    _address = _block.ctypes.data
+    _entry = _enter(_core, _address, ({parameters},))
+    if _chunks == 1:
+        _call_entry((_entry, _address, 0, _n))
     else:
-        call_loop((loop, entry, address, n, chunks))
-    return entry
+        _call_loop((_loop, _entry, _address, _n, _chunks))
+    return _entry
 """
 
 
@@ -131,7 +132,7 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
     compile_: Any = njit  # Numba's own type hints know only some of its options
     core = inner(error_model="numpy")(function)
     name = f"door_{function.__name__}_{fingerprint(function)}"
-    space: dict[str, Any] = {"core": core, "_enter": _enter, "call_entry": call_entry, "call_loop": call_loop}
+    space: dict[str, Any] = {"_core": core, "_enter": _enter, "_call_entry": call_entry, "_call_loop": call_loop}
     space["__name__"] = function.__module__
     source = _TEMPLATE.format(name=name, parameters=parameters)
     exec(compile(source, code.co_filename, "exec"), space)
