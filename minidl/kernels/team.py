@@ -2,7 +2,8 @@
 
 Numba's threading layer (OpenMP where there is one) runs a function once on each thread. There each takes the chunks of
 its own stretch, in order, and then what is left of the others': neighbours in memory stay with one core from launch to
-launch, and nobody waits for a thread that was held up. Which thread runs a chunk changes no bit of it.
+launch, and nobody waits for a thread that was held up. Launches go up and down their stretches by turns, so that each
+begins with what the last one left in the caches. Neither the thread nor the order of chunks changes a bit.
 """
 
 from typing import Any
@@ -16,8 +17,8 @@ intrinsic: Any = extending.intrinsic  # Numba's own hints count the typing conte
 _INT64 = ir.IntType(64)
 # Words of a launch that is shared, in the shared block; FIRST and STEP make the threading layer tell each thread its
 # number, ARGUMENTS is where the packed arguments lie.
-WORKER, ARGUMENTS, ENTRY, N, CHUNKS, STRETCHES, FIRST, STEP = range(THREADS + 1, THREADS + 9)
-NEXT, APART = THREADS + 9, 8  # the next chunk of the first stretch; those of the others, each on its own cache line
+WORKER, ARGUMENTS, ENTRY, N, CHUNKS, STRETCHES, FIRST, STEP, DOWN = range(THREADS + 1, THREADS + 10)
+NEXT, APART = THREADS + 10, 8  # the next chunk of the first stretch; those of the others, each on its own cache line
 
 _save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
 _restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
@@ -95,21 +96,26 @@ def _work(number, dimensions, steps, shared):
     """What each thread runs; the threading layer puts the thread's number where `number` points."""
     entry, n, chunks = word_at(shared + 8 * ENTRY), word_at(shared + 8 * N), word_at(shared + 8 * CHUNKS)
     first, stretches, block = word_at(number), word_at(shared + 8 * STRETCHES), word_at(shared + 8 * ARGUMENTS)
+    down = word_at(shared + 8 * DOWN)
     for other in range(stretches):
         stretch = (first + other) % stretches
         end, counter = chunks * (stretch + 1) // stretches, shared + 8 * (NEXT + APART * stretch)
+        last = chunks * stretch // stretches + end - 1
         while word_at(counter) < end:
             chunk = _claim(counter)
             if chunk < end:
+                chunk = last - chunk if down else chunk
                 call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
 
 
 @njit(cache=True)
 def share(entry, block, n, chunks, shared):
     """Run the chunks, by as many threads as the shared block says."""
-    stretches = min(word_at(shared + 8 * THREADS), chunks)
+    stretches, down = min(word_at(shared + 8 * THREADS), chunks), 1 - word_at(shared + 8 * DOWN)
+    put(shared + 8 * DOWN, down)
     if stretches == 1:
-        for chunk in range(chunks):
+        for i in range(chunks):
+            chunk = chunks - 1 - i if down else i
             call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
     else:
         put(shared + 8 * ENTRY, entry)
