@@ -4,7 +4,7 @@ The same steps as in `moments.py`, `statistics.py` and `normalization.py`, one a
 """
 
 from .inner import inner
-from .lanes import LANES
+from .lanes import SPAN
 from .launch import InOut, Out, kernel
 from .moments import clear, merge_block
 from .normalization import add_sums, input_gradient, normalize_columns
@@ -32,13 +32,13 @@ def normalize_groups(
     high,
 ):
     """y by the moments of all rows, `step` of which are summed before float64 takes over; the range is over groups of
-    LANES channels."""
+    SPAN channels."""
     channels = len(weight)
     count_batch(tracked, low, high)
     statistics, memory = (weight, bias, running_mean, running_var), (moments, saved, affine)
-    for c in range(LANES * low, min(LANES * high, channels), LANES):
-        if channels - c >= LANES:
-            _normalize_group(x, c, LANES, statistics, memory, y, step, rectified, momentum, eps)
+    for c in range(SPAN * low, min(SPAN * high, channels), SPAN):
+        if channels - c >= SPAN:
+            _normalize_group(x, c, SPAN, statistics, memory, y, step, rectified, momentum, eps)
         else:
             _normalize_group(x, c, channels - c, statistics, memory, y, step, rectified, momentum, eps)
 
@@ -52,7 +52,7 @@ def _normalize_group(x, c, count, statistics, memory, y, step, rectified, moment
     clear(moments, c, padded)
     for first in range(0, rows, step):
         merge_block(x, first * channels + c, channels, min(step, rows - first), count, moments, c, padded, first)
-    both = load(moments, c, LANES, LANES), load(moments, padded + c, LANES, LANES)
+    both = load(moments, c, SPAN, SPAN), load(moments, padded + c, SPAN, SPAN)
     set_training(affine, saved, c, count, channels, both, rows, weight, bias, eps)
     follow(running_mean, running_var, c, count, both, rows, momentum)
     normalize_columns(x, c, channels, rows, count, affine, c, y, rectified, 0)
@@ -75,11 +75,11 @@ def differentiate_groups(
     low,
     high,
 ):
-    """dweight, dbias and, unless it is empty, dx; the range is over groups of LANES channels."""
+    """dweight, dbias and, unless it is empty, dx; the range is over groups of SPAN channels."""
     channels, memory = len(weight), (weight, saved, affine, sums)
-    for c in range(LANES * low, min(LANES * high, channels), LANES):
-        if channels - c >= LANES:
-            _differentiate_group(x, dy, c, LANES, memory, (dx, dweight, dbias), step, rectified, training)
+    for c in range(SPAN * low, min(SPAN * high, channels), SPAN):
+        if channels - c >= SPAN:
+            _differentiate_group(x, dy, c, SPAN, memory, (dx, dweight, dbias), step, rectified, training)
         else:
             _differentiate_group(x, dy, c, channels - c, memory, (dx, dweight, dbias), step, rectified, training)
 
@@ -94,7 +94,7 @@ def _differentiate_group(x, dy, c, count, memory, gradients, step, rectified, tr
     for first in range(0, rows, step):
         block = min(step, rows - first)
         add_sums(x, dy, first * channels + c, channels, block, count, affine, c, sums, c, rectified)
-    both = load(sums, c, LANES, LANES), load(sums, padded + c, LANES, LANES)
+    both = load(sums, c, SPAN, SPAN), load(sums, padded + c, SPAN, SPAN)
     set_gradients(affine, saved, c, count, channels, both, rows, weight, dweight, dbias, training)
     if len(dx) > 0:
         input_gradient(x, dy, c, channels, rows, count, affine, c, dx, rectified, training, 0)

@@ -10,8 +10,12 @@ from numba.core import cgutils
 
 from .memory import CACHE_LINE
 from .registers import Register, in_every_lane, operation, pointer_to
+from .vectors import REGISTER
 
 LANES = 32  # two registers of AVX-512, four of AVX2: as many sums beside each other as an addition's latency asks for
+# Columns beside each other that are walked down together, each with sums and numbers of its own in its lane: as many as
+# registers hold, for memory is read the faster the longer the pieces. How many there are changes no sum.
+SPAN = 64 if REGISTER == 64 else LANES
 _INT32, _BYTE = ir.IntType(32), ir.IntType(8)
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .inner import inner
-from .lanes import LANES, narrow, widen
+from .lanes import SPAN, narrow, widen
 from .launch import Out, kernel
 from .register_arithmetic import fma, spread
 from .registers import load, store
@@ -41,7 +41,7 @@ class Walk(NamedTuple):
     blocks: int  # the last with the rows left over
     sums: tuple[int, int, int]  # the shape of two sums of each column, part by part, the columns padded to whole lanes
     maps: tuple[int, int]  # the shape of two maps of an input of three numbers a column
-    groups: int  # of LANES channels, where the rows are so few that each group is done at once; else 0
+    groups: int  # of SPAN channels, where the rows are so few that each group is done at once; else 0
 
 
 @functools.lru_cache(1024)
@@ -53,9 +53,9 @@ def walk_of(rows: int, channels: int) -> Walk:
     wide = rows * channels // max(width, 1)
     step = max(16, min(256, BLOCK // max(width, 1)))
     blocks = max(PART // max(step * width, 1), -(-wide // (step * MOST_PARTS)), 1)
-    padded, parts = -(-width // LANES) * LANES, max(1, -(-wide // (blocks * step)))
+    padded, parts = -(-width // SPAN) * SPAN, max(1, -(-wide // (blocks * step)))
     every = -(-rows * channels // max(step * width, 1))
-    groups = -(-channels // LANES) if rows <= FEW else 0
+    groups = -(-channels // SPAN) if rows <= FEW else 0
     return Walk(width, step, blocks * step, parts, every, (parts, 2, padded), (6, padded), groups)
 
 
@@ -65,16 +65,13 @@ def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: i
     wide, padded = len(x) // max(width, 1), moments.shape[2]
     for p in range(low, high):
         seen, end, at = 0, min(wide, (p + 1) * part), 2 * p * padded
-        for c in range(0, padded, LANES):
+        for c in range(0, padded, SPAN):
             clear(moments, at + c, padded)
         for first in range(p * part, end, step):
             rows = min(step, end - first)
-            tail = width % (2 * LANES)
-            for c in range(0, width - tail, 2 * LANES):
-                _merge_pair(x, first * width + c, width, rows, moments, at + c, padded, seen)
-            for c in range(width - tail, width, LANES):
-                if width - c >= LANES:
-                    merge_block(x, first * width + c, width, rows, LANES, moments, at + c, padded, seen)
+            for c in range(0, width, SPAN):
+                if width - c >= SPAN:
+                    merge_block(x, first * width + c, width, rows, SPAN, moments, at + c, padded, seen)
                 else:
                     merge_block(x, first * width + c, width, rows, width - c, moments, at + c, padded, seen)
             seen += rows
@@ -87,61 +84,47 @@ def batch_moments(x, moments: Out, channels: int, width: int, step: int, part: i
 @inner(forceinline=True)
 def clear(sums, column, padded):
     """Two sums of each column from one on = 0."""
-    zero = spread(sums, np.float64(0), LANES)
-    store(sums, column, LANES, zero)
-    store(sums, column + padded, LANES, zero)
+    zero = spread(sums, np.float64(0), SPAN)
+    store(sums, column, SPAN, zero)
+    store(sums, column + padded, SPAN, zero)
 
 
 @inner(forceinline=True)
 def merge_block(x, at, apart, rows, count, moments, column, padded, seen):
     """Merge the moments of a block's columns, as many as there are lanes, into those of the `seen` rows before it."""
     pivot = _pivot(x, at, apart, rows, count, moments, column, seen)
-    total = squares = spread(x, x.dtype.type(0), LANES)
+    total = squares = spread(x, x.dtype.type(0), SPAN)
     for i in range(at, at + rows * apart, apart):
-        deviation = load(x, i, count, LANES) - pivot
+        deviation = load(x, i, count, SPAN) - pivot
         total = total + deviation
         squares = fma(deviation, deviation, squares)
     _merge(pivot, total, squares, moments, column, padded, rows, seen)
 
 
 @inner(forceinline=True)
-def _merge_pair(x, at, apart, rows, moments, column, padded, seen):
-    """The same of twice as many columns."""
-    left = _pivot(x, at, apart, rows, LANES, moments, column, seen)
-    right = _pivot(x, at + LANES, apart, rows, LANES, moments, column + LANES, seen)
-    total = squares = others = their_squares = spread(x, x.dtype.type(0), LANES)
-    for i in range(at, at + rows * apart, apart):
-        deviation, other = load(x, i, LANES, LANES) - left, load(x, i + LANES, LANES, LANES) - right
-        total, others = total + deviation, others + other
-        squares, their_squares = fma(deviation, deviation, squares), fma(other, other, their_squares)
-    _merge(left, total, squares, moments, column, padded, rows, seen)
-    _merge(right, others, their_squares, moments, column + LANES, padded, rows, seen)
-
-
-@inner(forceinline=True)
 def _merge(pivot, total, squares, moments, column, padded, rows, seen):
-    mean, deviations = load(moments, column, LANES, LANES), load(moments, column + padded, LANES, LANES)
+    mean, deviations = load(moments, column, SPAN, SPAN), load(moments, column + padded, SPAN, SPAN)
     weight, total = np.float64(rows) / (seen + rows), widen(total)
-    lacking = total * spread(moments, np.float64(1) / rows, LANES)
+    lacking = total * spread(moments, np.float64(1) / rows, SPAN)
     away, own = widen(pivot) + lacking - mean, widen(squares) - total * lacking
-    store(moments, column, LANES, mean + away * spread(moments, weight, LANES))
-    store(moments, column + padded, LANES, deviations + own + away * away * spread(moments, seen * weight, LANES))
+    store(moments, column, SPAN, mean + away * spread(moments, weight, SPAN))
+    store(moments, column + padded, SPAN, deviations + own + away * away * spread(moments, seen * weight, SPAN))
 
 
 @inner(forceinline=True)
 def _pivot(x, at, apart, rows, count, moments, column, seen):
     if seen > 0:
-        return narrow(x, load(moments, column, LANES, LANES))
+        return narrow(x, load(moments, column, SPAN, SPAN))
     return _near(x, at, apart, min(rows, NEAR), count)
 
 
 @inner(forceinline=True)
 def _near(x, at, apart, rows, count):
     """The mean of a few rows."""
-    total = spread(x, x.dtype.type(0), LANES)
+    total = spread(x, x.dtype.type(0), SPAN)
     for i in range(at, at + rows * apart, apart):
-        total = total + load(x, i, count, LANES)
-    return total * spread(x, x.dtype.type(np.float64(1) / rows), LANES)
+        total = total + load(x, i, count, SPAN)
+    return total * spread(x, x.dtype.type(np.float64(1) / rows), SPAN)
 
 
 @inner

@@ -4,7 +4,7 @@ A ReLU that follows takes no pass of its own: forward writes max(y, 0), backward
 """
 
 from .inner import inner
-from .lanes import LANES, settle, stream, widen
+from .lanes import SPAN, settle, stream, widen
 from .launch import InOut, Out, kernel
 from .moments import clear
 from .register_arithmetic import at_most, less, select, spread
@@ -16,7 +16,7 @@ STREAM_FROM = 8 << 20  # bytes of an output that is stored past the caches, whic
 
 @inner(forceinline=True)
 def _put(y, at, count, value, streamed):
-    if streamed and count == LANES:
+    if streamed and count == SPAN:
         stream(y, at, value)
     else:
         store(y, at, count, value)
@@ -32,13 +32,13 @@ def normalize(x, affine, tracked: InOut, y: Out, width: int, step: int, rectifie
     for b in range(low, high):
         first, end = b * step * width, min(len(x), (b + 1) * step * width)
         rows, rest = (end - first) // width, (end - first) % width
-        for c in range(0, width, LANES):
-            if width - c >= LANES:
-                normalize_columns(x, first + c, width, rows, LANES, affine, c, y, rectified, streamed)
+        for c in range(0, width, SPAN):
+            if width - c >= SPAN:
+                normalize_columns(x, first + c, width, rows, SPAN, affine, c, y, rectified, streamed)
             else:
                 normalize_columns(x, first + c, width, rows, width - c, affine, c, y, rectified, streamed)
-        for c in range(0, rest, LANES):
-            normalize_columns(x, end - rest + c, width, 1, min(LANES, rest - c), affine, c, y, rectified, streamed)
+        for c in range(0, rest, SPAN):
+            normalize_columns(x, end - rest + c, width, 1, min(SPAN, rest - c), affine, c, y, rectified, streamed)
     if streamed:
         settle()
 
@@ -47,13 +47,13 @@ def normalize(x, affine, tracked: InOut, y: Out, width: int, step: int, rectifie
 def normalize_columns(x, at, apart, rows, count, affine, c, y, rectified, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
-        load(affine, c, LANES, LANES),
-        load(affine, padded + c, LANES, LANES),
-        load(affine, 2 * padded + c, LANES, LANES),
+        load(affine, c, SPAN, SPAN),
+        load(affine, padded + c, SPAN, SPAN),
+        load(affine, 2 * padded + c, SPAN, SPAN),
     )
-    zero = spread(x, 0, LANES)
+    zero = spread(x, 0, SPAN)
     for i in range(at, at + rows * apart, apart):
-        value = (load(x, i, count, LANES) - center) * scale + shift
+        value = (load(x, i, count, SPAN) - center) * scale + shift
         if rectified:
             value = select(less(value, zero), zero, value)
         _put(y, i, count, value, streamed)
@@ -70,18 +70,18 @@ def batch_gradient_sums(
     wide, padded = len(x) // max(width, 1), affine.shape[1]
     for p in range(low, high):
         end, at = min(wide, (p + 1) * part), 2 * p * padded
-        for c in range(0, padded, LANES):
+        for c in range(0, padded, SPAN):
             clear(sums, at + c, padded)
         for first in range(p * part, end, step):
             rows = min(step, end - first)
-            for c in range(0, width, LANES):
-                if width - c >= LANES:
-                    add_sums(x, dy, first * width + c, width, rows, LANES, affine, c, sums, at + c, rectified)
+            for c in range(0, width, SPAN):
+                if width - c >= SPAN:
+                    add_sums(x, dy, first * width + c, width, rows, SPAN, affine, c, sums, at + c, rectified)
                 else:
                     add_sums(x, dy, first * width + c, width, rows, width - c, affine, c, sums, at + c, rectified)
         rest = len(x) - wide * width if p + 1 == len(sums) else 0
-        for c in range(0, rest, LANES):
-            add_sums(x, dy, wide * width + c, width, 1, min(LANES, rest - c), affine, c, sums, at + c, rectified)
+        for c in range(0, rest, SPAN):
+            add_sums(x, dy, wide * width + c, width, 1, min(SPAN, rest - c), affine, c, sums, at + c, rectified)
         half = width
         while half > channels:
             half //= 2
@@ -95,19 +95,19 @@ def batch_gradient_sums(
 def add_sums(x, dy, at, apart, rows, count, affine, c, sums, column, rectified):
     padded = affine.shape[1]
     center, scale, shift = (
-        load(affine, c, LANES, LANES),
-        load(affine, padded + c, LANES, LANES),
-        load(affine, 2 * padded + c, LANES, LANES),
+        load(affine, c, SPAN, SPAN),
+        load(affine, padded + c, SPAN, SPAN),
+        load(affine, 2 * padded + c, SPAN, SPAN),
     )
-    s = d = zero = spread(x, 0, LANES)
+    s = d = zero = spread(x, 0, SPAN)
     for i in range(at, at + rows * apart, apart):
-        g, deviation = load(dy, i, count, LANES), load(x, i, count, LANES) - center
+        g, deviation = load(dy, i, count, SPAN), load(x, i, count, SPAN) - center
         if rectified:
             g = select(at_most(deviation * scale + shift, zero), zero, g)
         s = s + g
         d = d + g * deviation
-    store(sums, column, LANES, load(sums, column, LANES, LANES) + widen(s))
-    store(sums, column + padded, LANES, load(sums, column + padded, LANES, LANES) + widen(d))
+    store(sums, column, SPAN, load(sums, column, SPAN, SPAN) + widen(s))
+    store(sums, column + padded, SPAN, load(sums, column + padded, SPAN, SPAN) + widen(d))
 
 
 @kernel
@@ -118,13 +118,13 @@ def batch_input_gradient(
     for b in range(low, high):
         first, end = b * step * width, min(len(x), (b + 1) * step * width)
         rows, rest = (end - first) // width, (end - first) % width
-        for c in range(0, width, LANES):
-            if width - c >= LANES:
-                input_gradient(x, dy, first + c, width, rows, LANES, affine, c, dx, rectified, training, streamed)
+        for c in range(0, width, SPAN):
+            if width - c >= SPAN:
+                input_gradient(x, dy, first + c, width, rows, SPAN, affine, c, dx, rectified, training, streamed)
             else:
                 input_gradient(x, dy, first + c, width, rows, width - c, affine, c, dx, rectified, training, streamed)
-        for c in range(0, rest, LANES):
-            count = min(LANES, rest - c)
+        for c in range(0, rest, SPAN):
+            count = min(SPAN, rest - c)
             input_gradient(x, dy, end - rest + c, width, 1, count, affine, c, dx, rectified, training, streamed)
     if streamed:
         settle()
@@ -134,18 +134,18 @@ def batch_input_gradient(
 def input_gradient(x, dy, at, apart, rows, count, affine, c, dx, rectified, training, streamed):
     padded = affine.shape[1]
     center, scale, shift = (
-        load(affine, c, LANES, LANES),
-        load(affine, padded + c, LANES, LANES),
-        load(affine, 2 * padded + c, LANES, LANES),
+        load(affine, c, SPAN, SPAN),
+        load(affine, padded + c, SPAN, SPAN),
+        load(affine, 2 * padded + c, SPAN, SPAN),
     )
     slope, own, constant = (
-        load(affine, 3 * padded + c, LANES, LANES),
-        load(affine, 4 * padded + c, LANES, LANES),
-        load(affine, 5 * padded + c, LANES, LANES),
+        load(affine, 3 * padded + c, SPAN, SPAN),
+        load(affine, 4 * padded + c, SPAN, SPAN),
+        load(affine, 5 * padded + c, SPAN, SPAN),
     )
-    zero = spread(x, 0, LANES)
+    zero = spread(x, 0, SPAN)
     for i in range(at, at + rows * apart, apart):
-        g, deviation = load(dy, i, count, LANES), load(x, i, count, LANES) - center
+        g, deviation = load(dy, i, count, SPAN), load(x, i, count, SPAN) - center
         if rectified:
             g = select(at_most(deviation * scale + shift, zero), zero, g)
         value = own * g

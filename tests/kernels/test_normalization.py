@@ -9,7 +9,7 @@ from minidl.kernels import layer_norm as layers
 from minidl.kernels import moments as moments_
 from minidl.kernels import normalization as kernels
 from minidl.kernels import statistics as statistics_
-from minidl.kernels.lanes import CACHE_LINE, LANES
+from minidl.kernels.lanes import CACHE_LINE, SPAN
 from minidl.kernels.launch import launch
 
 DTYPES = [np.float32, np.float64]
@@ -29,20 +29,21 @@ def normal(*shape, dtype=np.float64, seed=0, mean=0.0):
 
 def test_how_a_matrix_is_walked():
     # columns of a wide row, wide rows of a block and of a part, parts, blocks, the shapes of what is kept, groups
+    wide = -(-96 // SPAN) * SPAN
     assert moments_.walk_of(50_176, 16) == (64, 256, 512, 25, 49, (25, 2, 64), (6, 64), 0)
-    assert moments_.walk_of(128, 1000) == (1000, 16, 32, 4, 8, (4, 2, 1024), (6, 1024), 32)
-    assert moments_.walk_of(60, 100) == (100, 163, 326, 1, 1, (1, 2, 128), (6, 128), 4)
-    assert moments_.walk_of(10**6, 3) == (96, 170, 510, 62, 184, (62, 2, 96), (6, 96), 0)
-    assert moments_.walk_of(0, 3) == (96, 170, 340, 1, 0, (1, 2, 96), (6, 96), 1)
+    assert moments_.walk_of(128, 1000) == (1000, 16, 32, 4, 8, (4, 2, 1024), (6, 1024), 1024 // SPAN)
+    assert moments_.walk_of(60, 100) == (100, 163, 326, 1, 1, (1, 2, 128), (6, 128), 128 // SPAN)
+    assert moments_.walk_of(10**6, 3) == (96, 170, 510, 62, 184, (62, 2, wide), (6, wide), 0)
+    assert moments_.walk_of(0, 3) == (96, 170, 340, 1, 0, (1, 2, wide), (6, wide), 1)
     assert moments_.walk_of(4, 0).parts == 1
 
 
 def walk(rows, channels, step=2, part=4):
     """A walk with blocks so small that a few rows have several, and parts of several blocks."""
     width = 6 if channels == 3 else channels  # of 3 channels 2 rows side by side
-    wide, padded = rows * channels // width, -(-width // LANES) * LANES
+    wide, padded = rows * channels // width, -(-width // SPAN) * SPAN
     parts, blocks = max(1, -(-wide // part)), -(-rows * channels // (step * width))
-    return moments_.Walk(width, step, part, parts, blocks, (parts, 2, padded), (6, padded), -(-channels // LANES))
+    return moments_.Walk(width, step, part, parts, blocks, (parts, 2, padded), (6, padded), -(-channels // SPAN))
 
 
 def moments(x, of):
