@@ -56,7 +56,9 @@ def note_change(tensor: "Tensor") -> None:
     """Note that the tensor's array is changed in place."""
     global _latest
     root = tensor if tensor._base is None else tensor._base
-    root._changed = _latest = next(serials)
+    root._changed = now = next(serials)
+    if root._used:  # else no recorded op can need it, as none does running statistics
+        _latest = now
     active = recording.active
     if active is not None and active.mine:
         active.changed[root] = None

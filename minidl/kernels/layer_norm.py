@@ -10,14 +10,15 @@ import numpy as np
 
 from .inner import inner
 from .lanes import LANES, first, lane_sum, narrow, prefetch, widen
-from .launch import Out, kernel
+from .launch import SHARE_FROM, Out, kernel
 from .register_arithmetic import fma, spread
 from .registers import load, store
 
 
-def rows_of_part(rows: int) -> int:
-    """Of how many rows the parameters' gradients are summed in the arrays' own dtype before float64 takes over."""
-    return max(16, min(256, -(-rows // 16)))
+def rows_of_part(rows: int, size: int) -> int:
+    """Of how many rows the parameters' gradients are summed in the arrays' own dtype before float64 takes over: of all,
+    if they are so few that no other thread is to have a part."""
+    return min(256, max(16, rows if 4 * rows * size < SHARE_FROM else -(-rows // 16)))
 
 
 @kernel
@@ -88,13 +89,13 @@ def _scale(x, at, count, c, maps, weight, bias, y):
 
 
 @kernel
-def layer_norm_backward(x, weight, dy, moments, dx: Out, partial: Out, step: int, low, high):
+def layer_norm_backward(x, weight, dy, moments, dx: Out, along: Out, total: Out, step: int, low, high):
     """dx = (g - mean(g) - z mean(g z)) * inverse, with g = dy * weight and z = (x - mean) * inverse.
 
-    partial[b] = sum(dy * z), then sum(dy), over block b of `step` rows, which are walked in pairs.
+    along[b] = sum(dy * z) and total[b] = sum(dy) over block b of `step` rows, which are walked in pairs.
     """
     for b in range(low, high):
-        partial[b] = 0
+        along[b], total[b], partial = 0, 0, (along, total)
         start, last = b * step, min(moments.shape[1], (b + 1) * step)
         odd = (last - start) % 2
         for i in range(start, last - odd, 2):
@@ -154,19 +155,19 @@ def _differentiate(x, weight, dy, i, maps, dx, partial, b):
     for c in range(0, size - tail, LANES):
         prefetch(x, (i + len(maps)) * size + c)
         prefetch(dy, (i + len(maps)) * size + c)
-        _differentiate_columns(x, weight, dy, i, LANES, c, maps, dx, partial, 2 * b * size + c)
+        _differentiate_columns(x, weight, dy, i, LANES, c, maps, dx, partial, b * size + c)
     for c in range(size - tail, size, LANES):
-        _differentiate_columns(x, weight, dy, i, tail, c, maps, dx, partial, 2 * b * size + c)
+        _differentiate_columns(x, weight, dy, i, tail, c, maps, dx, partial, b * size + c)
 
 
 @inner(forceinline=True)
 def _differentiate_columns(x, weight, dy, i, count, c, maps, dx, partial, out):
-    size, scale = len(weight), load(weight, c, count, LANES)
-    sums = load(partial, out, count, LANES), load(partial, out + size, count, LANES)
+    size, scale, (along, total) = len(weight), load(weight, c, count, LANES), partial
+    sums = load(along, out, count, LANES), load(total, out, count, LANES)
     for k in range(len(maps)):
         sums = _differentiate_row(sums, x, scale, dy, (i + k) * size + c, count, maps[k], dx)
-    store(partial, out, count, sums[0])
-    store(partial, out + size, count, sums[1])
+    store(along, out, count, sums[0])
+    store(total, out, count, sums[1])
 
 
 @inner(forceinline=True)
@@ -178,14 +179,13 @@ def _differentiate_row(sums, x, scale, dy, at, count, map_, dx):
 
 
 @kernel
-def merge_parts(partial, dweight: Out, dbias: Out, low, high):
-    """dweight and dbias = the sums of a part's columns, the first half and the second, in order and in float64."""
-    size, zero = len(dweight), widen(spread(partial, partial.dtype.type(0), LANES))
+def merge_parts(along, total, dweight: Out, dbias: Out, low, high):
+    """dweight and dbias = the sums of the parts, each in order and in float64."""
+    size, zero = len(dweight), widen(spread(along, along.dtype.type(0), LANES))
     for c in range(low, high, LANES):
-        count, along, total = min(LANES, high - c), zero, zero
-        for b in range(len(partial)):
-            at = 2 * b * size + c
-            along = along + widen(load(partial, at, count, LANES))
-            total = total + widen(load(partial, at + size, count, LANES))
-        store(dweight, c, count, narrow(dweight, along))
-        store(dbias, c, count, narrow(dweight, total))
+        count, of_weight, of_bias = min(LANES, high - c), zero, zero
+        for b in range(len(along)):
+            of_weight = of_weight + widen(load(along, b * size + c, count, LANES))
+            of_bias = of_bias + widen(load(total, b * size + c, count, LANES))
+        store(dweight, c, count, narrow(dweight, of_weight))
+        store(dbias, c, count, narrow(dbias, of_bias))

@@ -1,6 +1,7 @@
 """Layer normalization."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ..checks import check_number, check_sizes
 from ..kernels import layer_norm as kernels
 from ..kernels.launch import launch
 from ..kernels.layout import dense, ordered
+from ..tensor import FLOATS
 from .checks import check_float
 from .constants import ones, zeros
 
@@ -31,7 +33,9 @@ def layer_norm(
     Raises: ValueError: the shapes do not fit. TypeError: the dtypes differ.
     Source: Ba, Kiros & Hinton, "Layer normalization" (2016), section 3.
     """
-    extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
+    extents: Any = normalized_shape
+    if not _surely_fit(x, weight, bias, normalized_shape, eps):
+        extents = _check_layer_norm(x, weight, bias, normalized_shape, eps)
     shape, dtype, size = x.shape, x.dtype, math.prod(extents)
     count, row = x.size // size, _in_row(x)  # an example's elements in the order of its shape, images too
     scale = ones(size, dtype) if weight is None else _in_row(weight)
@@ -40,17 +44,16 @@ def layer_norm(
     launch(kernels.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
 
     def pullback(dy: np.ndarray) -> tuple:
-        step = kernels.rows_of_part(count)
+        step = kernels.rows_of_part(count, size)
         blocks, dx = max(1, -(-count // step)), np.empty(row.size, dtype)
-        partial, dweight, dbias = (
-            np.empty((blocks, 2 * size), dtype),
-            np.empty(extents, dtype),
-            np.empty(extents, dtype),
-        )
-        arguments = (row, scale, _in_row(dy), moments, dx, partial, step)
+        along, total = np.empty((blocks, size), dtype), np.empty((blocks, size), dtype)
+        arguments = (row, scale, _in_row(dy), moments, dx, along, total, step)
         launch(kernels.layer_norm_backward, blocks, *arguments, work=4 * row.size)
-        launch(kernels.merge_parts, size, partial, dweight.ravel(), dbias.ravel(), work=2 * partial.size)
-        return _in_order(dx, shape) if needs[0] else None, dweight, dbias
+        dweight, dbias = along, total
+        if blocks > 1:
+            dweight, dbias = np.empty(size, dtype), np.empty(size, dtype)
+            launch(kernels.merge_parts, size, along, total, dweight, dbias, work=4 * along.size)
+        return _in_order(dx, shape) if needs[0] else None, dweight.reshape(extents), dbias.reshape(extents)
 
     return _in_order(y, shape), pullback
 
@@ -61,6 +64,18 @@ def _in_row(x: np.ndarray) -> np.ndarray:
 
 def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return row.reshape(shape) if len(shape) < 4 else dense(row.reshape(shape))
+
+
+def _surely_fit(x: np.ndarray, weight: Any, bias: Any, extents: Any, eps: float) -> bool:
+    """Whether `_check_layer_norm` would pass, told quickly and of the usual case alone."""
+    dtype = x.dtype
+    if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or weight is None or bias is None:
+        return False
+    if type(extents) is not tuple or not dtype is weight.dtype is bias.dtype or not weight.size:
+        return False
+    if not weight.shape == bias.shape == extents == x.shape[-len(extents) :]:
+        return False
+    return type(eps) is float and 0 <= eps < math.inf
 
 
 def _check_layer_norm(

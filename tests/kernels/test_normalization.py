@@ -212,15 +212,20 @@ def test_layer_norm(size, mean, dtype, cut):
     z = (wide - wide.mean(axis=1, keepdims=True)) * inverse
     close = {"rtol": 2e-4, "atol": 2e-4} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-9}
     np.testing.assert_allclose(y, z * weight + bias, **close)
-    partial, (dweight, dbias) = np.empty((2, 2 * size), dtype), np.empty((2, size), dtype)
-    arguments = (x.reshape(-1), weight, dy.reshape(-1), kept, dx.reshape(-1), partial, 4)
+    (dweight, dbias), (along, total) = np.empty((2, size), dtype), np.empty((2, 2, size), dtype)
+    arguments = (x.reshape(-1), weight, dy.reshape(-1), kept, dx.reshape(-1), along, total, 4)
     launch(layers.layer_norm_backward, 2, *arguments)
     g = dy * weight.astype(np.float64)
     expected = (g - g.mean(axis=1, keepdims=True) - z * (g * z).mean(axis=1, keepdims=True)) * inverse
     np.testing.assert_allclose(dx, expected, **close)
-    launch(layers.merge_parts, size, partial, dweight, dbias)
+    launch(layers.merge_parts, size, along, total, dweight, dbias)
     np.testing.assert_allclose(dweight, (dy * z).sum(axis=0), **close)
     np.testing.assert_allclose(dbias, dy.sum(axis=0, dtype=np.float64), **close)
+
+
+def test_a_layer_norms_gradients_are_summed_in_parts_where_threads_share_them():
+    assert [layers.rows_of_part(*shape) for shape in ((60, 100), (1, 5), (7, 37), (300, 3))] == [60, 16, 16, 256]
+    assert [layers.rows_of_part(*shape) for shape in ((128, 1000), (1024, 1024), (10**5, 8))] == [16, 64, 256]
 
 
 def test_bits_do_not_depend_on_chunks(monkeypatch):
