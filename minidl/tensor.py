@@ -8,7 +8,7 @@ import numpy as np
 from . import mutation
 from .checks import check_dtype
 from .kernels import recording
-from .kernels.layout import dense
+from .kernels.layout import aligned, dense
 
 if TYPE_CHECKING:
     from .autograd import Node
@@ -273,6 +273,6 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"tensor: expected numbers, got {type(data).__name__} of dtype {array.dtype}")
-    out = Tensor(dense(array.astype(check_dtype("tensor", dtype))))
+    out = Tensor(aligned(dense(array.astype(check_dtype("tensor", dtype)))))
     out.requires_grad = requires_grad
     return out

@@ -130,12 +130,21 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 def empty_row(size: int, dtype: np.dtype) -> np.ndarray:
     """An uninitialised row, to be `shaped`; a large one begins at a cache line."""
     # The C library's blocks begin 16 bytes after a cache line as often as not; every load of a 64-byte register then
-    # takes two lines, and a depthwise convolution half as long again.
+    # takes two lines, and a depthwise convolution or a layer normalization half as long again.
     if size < ALIGN_FROM:
         return np.empty(size, dtype)
     room = np.empty(size + CACHE_LINE, dtype)
     start = -address_of(room) % CACHE_LINE // room.itemsize
     return room[start : start + size]
+
+
+def aligned(x: np.ndarray) -> np.ndarray:
+    """A dense array itself, or a copy of one that is large and does not begin at a cache line."""
+    if x.size < ALIGN_FROM or address_of(x) % CACHE_LINE == 0:
+        return x
+    copy = empty(x.shape, x.dtype)
+    copy[...] = x
+    return copy
 
 
 def empty_like(x: np.ndarray) -> np.ndarray:

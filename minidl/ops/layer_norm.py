@@ -9,7 +9,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number, check_sizes
 from ..kernels import layer_norm as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, ordered
+from ..kernels.layout import dense, empty_row, ordered
 from ..tensor import FLOATS
 from .checks import check_float
 from .constants import ones, zeros
@@ -40,12 +40,12 @@ def layer_norm(
     count, row = x.size // size, _in_row(x)  # an example's elements in the order of its shape, images too
     scale = ones(size, dtype) if weight is None else _in_row(weight)
     shift = zeros(size, dtype) if bias is None else _in_row(bias)
-    y, moments = np.empty(x.size, dtype), np.empty((2, count))
+    y, moments = empty_row(x.size, dtype), np.empty((2, count))
     launch(kernels.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
 
     def pullback(dy: np.ndarray) -> tuple:
         step = kernels.rows_of_part(count, size)
-        blocks, dx = max(1, -(-count // step)), np.empty(row.size, dtype)
+        blocks, dx = max(1, -(-count // step)), empty_row(row.size, dtype)
         along, total = np.empty((blocks, size), dtype), np.empty((blocks, size), dtype)
         arguments = (row, scale, _in_row(dy), moments, dx, along, total, step)
         launch(kernels.layer_norm_backward, blocks, *arguments, work=4 * row.size)
