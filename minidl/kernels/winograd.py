@@ -30,7 +30,7 @@ STRIPS, TOGETHER, TILES, DOWN, ACROSS, TOP, LEFT = range(7)
 _tile = make_tile((3 * UNIT, 2 * UNIT))
 
 
-@inner
+@inner(forceinline=True)
 def _product(rows, columns, a, a_at, b, b_at, runs, terms, c, c_at, add):
     """c = a @ b, or c += a @ b, of `rows`, a multiple of UNIT and at least two, by tiles of three UNITs and of two."""
     units = rows // UNIT
