@@ -28,8 +28,8 @@ from .vectors import REGISTER
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
 TALL = 12 * ROWS  # the same where there are panels or rows enough for every thread: fewer passes over the right operand
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
-# Rows and columns of the result from which rows of the left operand that lie whole pages apart, and so share few places
-# of the first-level cache, pay for a copy of them a cache line further apart.
+# Rows and columns of the result from which rows of the left operand, or of its transpose, that lie whole pages apart,
+# and so share few places of the first-level cache, pay for a copy of them a cache line further apart.
 SPREAD_FROM, PAGE = 512, 4096
 # A long sum over the rows of a transpose, a weight's gradient, is split to give every thread a part of so many terms,
 # where blocks of 48 rows and panels of 128 bytes are fewer. Other sums are not: a row alone has the same bits as in a
@@ -136,11 +136,11 @@ def _plan(
     few_rows = ordered[0] and 2 * m * (k + 2 * n) < k * n
     around = few_rows or (add_and_split[1] and _fuller(m, k, n, 64 // dtype.itemsize))
     copied = not ordered[1] or (m >= COPY_FROM and n >= COPY_FROM)
-    apart = ordered[0] and min(m, n) >= SPREAD_FROM and k * dtype.itemsize % PAGE == 0
-    pitch = k + CACHE_LINE // dtype.itemsize if apart and not around else 0
-    layout = _Layout(
-        *((pitch or k, 1) if ordered[0] else (1, m)), *((width, k * width) if copied else (n, width)), width
-    )
+    extent = k if ordered[0] else m
+    apart = min(m, n) >= SPREAD_FROM and extent * dtype.itemsize % PAGE == 0
+    pitch = extent + CACHE_LINE // dtype.itemsize if apart and not around else 0
+    left_layout = (pitch or k, 1) if ordered[0] else (1, pitch or m)
+    layout = _Layout(*left_layout, *((width, k * width) if copied else (n, width)), width)
     panels = -(-n // width)
     few = (
         -(-m // 48) * -(-n * dtype.itemsize // 128) < FEW

@@ -62,6 +62,10 @@ def test_products_whose_left_operand_lies_pages_apart(dtype):
     close(together, x, y)
     assert np.array_equal(matmul(np.asfortranarray(x), y), together)
     assert np.array_equal(matmul(x[7:20], y), together[7:20])
+    x, y = rng.standard_normal((k, 37)).astype(dtype), rng.standard_normal((37, SPREAD_FROM)).astype(dtype)
+    turned = matmul(np.asfortranarray(x), y)
+    close(turned, x, y)
+    assert np.array_equal(turned, matmul(x, y))
 
 
 def test_a_row_alone_equals_its_row_in_a_batch():
