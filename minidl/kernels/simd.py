@@ -241,13 +241,22 @@ def _turn(typing, x, x_start, x_row, rows, columns, y, y_start, y_row):
 
 
 def _transposed(builder: Any, registers: list[Any]) -> list[Any]:
-    """Interleaving the first half of the registers with the second, log2(lanes) times, turns rows into columns."""
-    lanes = len(registers)
-    index = ir.VectorType(INT32, lanes)
-    orders = [[h * lanes // 2 + i // 2 + i % 2 * lanes for i in range(lanes)] for h in range(2)]
-    for _ in range(lanes.bit_length() - 1):
-        pairs = zip(registers[: lanes // 2], registers[lanes // 2 :], strict=True)
-        registers = [builder.shuffle_vector(a, b, ir.Constant(index, order)) for a, b in pairs for order in orders]
+    """What lies in even places of registers i and i + apart goes to the one, in odd places to the other, for each power
+    of two apart: that turns rows into columns.
+
+    The places are at first those within each 16 bytes, then the 16 bytes: the shuffles that take one instruction.
+    """
+    lanes, registers = len(registers), list(registers)
+    index, each = ir.VectorType(INT32, lanes), 2 if registers[0].type.element == ir.DoubleType() else 4
+    for bit in range(lanes.bit_length() - 1):
+        apart = 1 << bit
+        size, among = (1, each) if apart < each else (each, lanes)
+        starts = [start + side for start in range(0, lanes, among) for side in (0, lanes)]
+        even = [i + n for start in starts for i in range(start, start + among, 2 * size) for n in range(size)]
+        for i in (i for i in range(lanes) if not i & apart):
+            pair = registers[i], registers[i + apart]
+            for k, order in ((i, even), (i + apart, [place + size for place in even])):
+                registers[k] = builder.shuffle_vector(*pair, ir.Constant(index, order))
     return registers
 
 
