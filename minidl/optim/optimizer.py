@@ -96,6 +96,7 @@ class Optimizer:
         state = {
             places[id(parameter)]: {name: np.array(array, order="C") for name, array in arrays.items()}
             for parameter, arrays in self.state.items()
+            if id(parameter) in places  # not one that was taken out of its group
         }
         return {"state": state, "param_groups": groups}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl import optim
+from minidl import nn, optim
 
 from .test_sgd import SHAPES, gradients, parameters, run
 
@@ -78,3 +78,16 @@ def test_a_wrong_state_changes_nothing():
         np.testing.assert_array_equal(
             after["state"][place]["momentum_buffer"], before["state"][place]["momentum_buffer"]
         )
+
+
+def test_the_state_of_a_parameter_taken_out_of_its_group_is_left_out():
+    kept, taken = nn.Parameter(np.ones(2, np.float32)), nn.Parameter(np.ones(3, np.float32))
+    optimizer = optim.SGD([taken, kept], lr=0.1, momentum=0.9)
+    for parameter in (kept, taken):
+        parameter.grad = np.ones_like(parameter.data)
+    optimizer.step()
+    optimizer.param_groups[0]["params"] = [kept]
+    saved = optimizer.state_dict()
+    assert saved["param_groups"][0]["params"] == [0]
+    assert {place: list(arrays) for place, arrays in saved["state"].items()} == {0: ["momentum_buffer"]}
+    assert saved["state"][0]["momentum_buffer"].tolist() == [1, 1]
