@@ -25,7 +25,7 @@ from .registers import load, store
 
 WIDE = 64  # columns of a wide row: enough for the loads of a block to come in whole pieces
 BLOCK = 1 << 14  # elements of a block at most: so many that merging it costs little beside its sums
-TALL = 256  # rows of a block at most, of which float32 holds the sums well
+TOGETHER = 64  # rows of a block where columns are walked apart from the others, each merging only its own
 PART = 1 << 15  # elements of a part at least
 MOST_PARTS = 64
 FEW = 512  # rows so few that a register's columns of them stay in the first-level caches: see `columns.py`
@@ -52,7 +52,7 @@ def walk_of(rows: int, channels: int) -> Walk:
     while 0 < width < WIDE:
         width *= 2
     wide = rows * channels // max(width, 1)
-    step = max(16, min(TALL, BLOCK // max(width, 1)))
+    step = max(16, min(256, BLOCK // max(width, 1)))
     blocks = max(PART // max(step * width, 1), -(-wide // (step * MOST_PARTS)), 1)
     padded, parts = -(-width // SPAN) * SPAN, max(1, -(-wide // (blocks * step)))
     every = -(-rows * channels // max(step * width, 1))

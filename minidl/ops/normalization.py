@@ -82,7 +82,7 @@ def _normalize_batch(
     sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, dtype), np.empty((2, channels))
     y = empty_row(size, dtype)
     if walk.groups and momentum >= 0:  # else the count of batches is read in one launch and changed in another
-        arguments = (row, *parameters, tracked, sums, saved, affine, y, moments.TALL, rectified, momentum, eps)
+        arguments = (row, *parameters, tracked, sums, saved, affine, y, moments.TOGETHER, rectified, momentum, eps)
         launch(columns.normalize_groups, walk.groups, *arguments, work=2 * size)
     else:
         launch(moments.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * size)
@@ -125,8 +125,8 @@ def _batch_norm_pullback(
         given, dweight, dbias = _row(dy), np.empty(channels, dtype), np.empty(channels, dtype)
         dx = empty_row(size if wants_input else 0, dtype)
         if walk.groups:
-            arguments = (row, given, weight, saved, affine, sums, dweight, dbias, dx, moments.TALL, rectified, training)
-            launch(columns.differentiate_groups, walk.groups, *arguments, work=4 * size)
+            arguments = (row, given, weight, saved, affine, sums, dweight, dbias, dx, moments.TOGETHER)
+            launch(columns.differentiate_groups, walk.groups, *arguments, rectified, training, work=4 * size)
             return _as_given(dx, shape) if wants_input else None, dweight, dbias
         arguments = (row, given, affine, sums, channels, *walk[:3], rectified)
         launch(kernels.batch_gradient_sums, walk.parts, *arguments, work=2 * size)
