@@ -1,4 +1,4 @@
-"""Batch normalization of few rows: in one launch each way, by groups of columns that stay in the first-level caches.
+"""Batch normalization of few rows: in one launch each way, by groups of columns that stay in the caches.
 
 The same steps as in `moments.py`, `statistics.py` and `normalization.py`, one after the other for each group.
 """

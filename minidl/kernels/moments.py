@@ -28,7 +28,9 @@ BLOCK = 1 << 14  # elements of a block at most: so many that merging it costs li
 TOGETHER = 64  # rows of a block where columns are walked apart from the others, each merging only its own
 PART = 1 << 15  # elements of a part at least
 MOST_PARTS = 64
-FEW = 512  # rows so few that a register's columns of them stay in the first-level caches: see `columns.py`
+# Rows so few that SPAN columns of them stay in the caches, and so few from MANY channels on, of which every thread gets
+# some: see `columns.py`.
+FEW, FEW_OF_MANY, MANY = 512, 2048, 512
 NEAR = 16  # rows whose mean is the first pivot
 
 
@@ -56,7 +58,7 @@ def walk_of(rows: int, channels: int) -> Walk:
     blocks = max(PART // max(step * width, 1), -(-wide // (step * MOST_PARTS)), 1)
     padded, parts = -(-width // SPAN) * SPAN, max(1, -(-wide // (blocks * step)))
     every = -(-rows * channels // max(step * width, 1))
-    groups = -(-channels // SPAN) if rows <= FEW else 0
+    groups = -(-channels // SPAN) if rows <= (FEW if channels < MANY else FEW_OF_MANY) else 0
     return Walk(width, step, blocks * step, parts, every, (parts, 2, padded), (6, padded), groups)
 
 

@@ -40,6 +40,7 @@ LARGE = [  # of which the threads have parts, and sums of several blocks
     large("batch_norm", (64, 16, 14, 14), (16,), (16,), activation="relu"),
     large("batch_norm", (65, 3, 32, 32), (3,), (3,)),
     large("batch_norm", (128, 1000), (1000,), (1000,)),
+    large("batch_norm", (701, 530), (530,), (530,)),
     large("layer_norm", (300, 513), (513,), (513,), normalized_shape=513),
     *(
         case

@@ -36,6 +36,8 @@ def test_how_a_matrix_is_walked():
     assert moments_.walk_of(10**6, 3) == (96, 170, 510, 62, 184, (62, 2, wide), (6, wide), 0)
     assert moments_.walk_of(0, 3) == (96, 170, 340, 1, 0, (1, 2, wide), (6, wide), 1)
     assert moments_.walk_of(4, 0).parts == 1
+    grouped = [moments_.walk_of(*shape).groups > 0 for shape in ((513, 511), (513, 512), (2048, 512), (2049, 512))]
+    assert grouped == [False, True, True, False]
 
 
 def walk(rows, channels, step=2, part=4):
