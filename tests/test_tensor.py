@@ -7,6 +7,7 @@ import pytest
 
 import minidl
 from minidl import nn, ones, randn, tensor, zeros
+from minidl.kernels.memory import CACHE_LINE
 
 
 def test_lists_become_float32_and_arrays_keep_their_dtype():
@@ -178,3 +179,10 @@ def test_elements_are_assigned_from_elements_of_the_same_tensor():
     np.testing.assert_array_equal(y.numpy(), x)
     with pytest.raises(ValueError, match="assignment: expected an index"):
         y[1:] = tensor(np.zeros(4, np.float32))
+
+
+@pytest.mark.parametrize("shape", [(200, 201), (3, 5, 60, 60), (40_000,)])
+def test_large_tensors_begin_at_a_cache_line(shape):
+    kept = [tensor(np.full(shape, place, np.float32)) for place in range(8)]  # side by side in memory
+    assert [each._array.ctypes.data % CACHE_LINE for each in kept] == [0] * 8
+    assert all((each.numpy() == place).all() for place, each in enumerate(kept))
