@@ -6,7 +6,6 @@ the last axis each has stride 1, or is one number.
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import prod
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from .copying import merged, places, table
 from .exponential import exp as exp_of
 from .inner import inner
 from .launch import Kernel, Out, kernel, launch
-from .layout import empty, flat, shaped
+from .layout import empty, flat
 from .logarithm import log as log_of
 from .logarithm import power as power_of
 
@@ -195,21 +194,20 @@ def choose(condition, x, y, z: Out, low, high):
 
 def map_one(kernel: Kernel, x: np.ndarray, *options: float) -> np.ndarray:
     """What a kernel of one array makes of each element."""
-    memory = flat(x)
-    y = empty(memory.shape, x.dtype)
-    launch(kernel, y.size, memory, y, *options)
-    return shaped(y, x.shape)
+    y = empty(x.shape, x.dtype)
+    launch(kernel, y.size, flat(x), flat(y), *options)
+    return y
 
 
 def map_two(kernel: Kernel, x: np.ndarray, y: np.ndarray, *upstream: np.ndarray) -> np.ndarray:
     """What a kernel makes of each element of two arrays that broadcast, and of one of their broadcast shape."""
-    shape, size, table = _plan(x.shape, y.shape)
-    z = empty(size, x.dtype)
+    shape, table = _plan(x.shape, y.shape)
+    z = empty(shape, x.dtype)
     if len(shape) < 4:
-        launch(kernel, z.size, flat(x), flat(y), *map(flat, upstream), z, table)
+        launch(kernel, z.size, flat(x), flat(y), *map(flat, upstream), flat(z), table)
     else:
-        launch(kernel, z.size, _memory(x, shape), _memory(y, shape), *map(flat, upstream), z, table)
-    return shaped(z, shape)
+        launch(kernel, z.size, _memory(x, shape), _memory(y, shape), *map(flat, upstream), flat(z), table)
+    return z
 
 
 def _memory(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -218,8 +216,8 @@ def _memory(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @lru_cache(4096)
-def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int], np.ndarray]:
-    """The shape that two arrays in canonical order broadcast to, its size, and the table of their places."""
+def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int, ...], np.ndarray]:
+    """The shape that two arrays in canonical order broadcast to, and the table of their places."""
     shape = np.broadcast_shapes(x_shape, y_shape)
     order = (0, 2, 3, 1) if len(shape) == 4 else range(len(shape))
     axes, x_step, y_step = [], 1, 1
@@ -228,4 +226,4 @@ def _plan(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> tuple[tuple[int
         if n > 1:
             axes.append((n, x_step * (in_x > 1), y_step * (in_y > 1)))
         x_step, y_step = x_step * in_x, y_step * in_y
-    return shape, (prod(shape),), table(merged(axes[::-1]))
+    return shape, table(merged(axes[::-1]))

@@ -259,13 +259,14 @@ def _open(kernel: Kernel) -> Callable[..., int]:
 def _start() -> None:
     """Make the loop over chunks and the quick way in, once."""
     global _loop, _quick, _fast
-    from . import quick, team
+    from . import quick, quick_arrays, team
 
     with _sharing:
         if not _loop:
             _loop, _shared_block[team.WORKER] = team.addresses()
             _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
             _quick = _fast = quick.make_quick(_words)
+            quick_arrays.replace_by_machine_code()
 
 
 def _after_fork() -> None:

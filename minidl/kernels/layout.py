@@ -13,11 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from .builtin import builtin
 from .copying import assign, fill, merged
 from .launch import launch
-from .memory import CACHE_LINE, address_of
+from .memory import ALIGN_FROM, CACHE_LINE, address_of
 
-ALIGN_FROM = 1 << 14  # elements; below it, a microsecond of Python costs more
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt, in malloc.h
 
 
@@ -45,6 +45,7 @@ def give_freed_memory_back() -> None:
             trim(0)
 
 
+@builtin
 def dense(x: np.ndarray) -> np.ndarray:
     """`x` itself if it lies in canonical order without gaps, else a copy that does."""
     if x.ndim != 4:
@@ -57,7 +58,7 @@ def ordered(x: np.ndarray) -> np.ndarray:
     """`x` itself if it is C-ordered, else a copy that is."""
     if x.flags.c_contiguous:
         return x
-    copy = empty_row(x.size, x.dtype).reshape(x.shape)
+    copy = empty((x.size,), x.dtype).reshape(x.shape)
     assign(copy, x)
     return copy
 
@@ -76,6 +77,7 @@ def stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return copy
 
 
+@builtin
 def flat(x: np.ndarray) -> np.ndarray:
     """An array's elements in canonical order as one row: the memory itself if the array is dense, else a copy."""
     if x.ndim == 4:
@@ -122,20 +124,17 @@ def images(x: np.ndarray) -> np.ndarray:
     return x.transpose(0, 2, 3, 1)
 
 
+@builtin
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialised array in canonical order; a large one begins at a cache line."""
-    return shaped(empty_row(math.prod(shape), dtype), shape)
-
-
-def empty_row(size: int, dtype: np.dtype) -> np.ndarray:
-    """An uninitialised row, to be `shaped`; a large one begins at a cache line."""
     # The C library's blocks begin 16 bytes after a cache line as often as not; every load of a 64-byte register then
     # takes two lines, and a depthwise convolution or a layer normalization half as long again.
+    size = math.prod(shape)
     if size < ALIGN_FROM:
-        return np.empty(size, dtype)
+        return shaped(np.empty(size, dtype), shape)
     room = np.empty(size + CACHE_LINE, dtype)
     start = -address_of(room) % CACHE_LINE // room.itemsize
-    return room[start : start + size]
+    return shaped(room[start : start + size], shape)
 
 
 def aligned(x: np.ndarray) -> np.ndarray:
@@ -149,7 +148,7 @@ def aligned(x: np.ndarray) -> np.ndarray:
 
 def empty_like(x: np.ndarray) -> np.ndarray:
     """An uninitialised array of the shape and dtype of `x`, in canonical order."""
-    return shaped(empty_row(x.size, x.dtype), x.shape)
+    return empty(x.shape, x.dtype)
 
 
 def zeros_like(x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ relies on is NumPy's C interface (the fields of PyArrayObject) and Python's (flo
 done nothing, to whatever the table does not hold: the door then compiles for it, or refuses it.
 """
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +13,12 @@ import numpy as np
 from llvmlite import ir
 from numba import cfunc, njit, types
 
-from .memory import DATA
+from .builtin import METH_FASTCALL, make
+from .memory import ALIGNED, C_CONTIGUOUS, DATA, DTYPE, EXTENTS, FLAGS, HEAD, NDIM
 from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 
-_HEAD = object.__basicsize__  # of every object; its last word is the type
-_TYPE, _VALUE, _LENGTH = _HEAD - 8, _HEAD, _HEAD  # of any object, of a float, of a tuple
-_ITEMS = tuple.__basicsize__
-_NDIM, _EXTENTS, _DTYPE, _FLAGS = (DATA + at for at in (8, 16, 40, 48))  # of an array
-_C_ORDERED_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
-_METH_FASTCALL = 0x80
+_TYPE, _VALUE, _LENGTH, _ITEMS = HEAD - 8, HEAD, HEAD, tuple.__basicsize__  # of any object, of a float, of a tuple
+_C_ORDERED_ALIGNED = C_CONTIGUOUS | ALIGNED
 ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state
 
 _as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
@@ -50,14 +46,14 @@ def _packed(state, row, count, items, block):
         if dtype != 0:
             if (
                 type_ != word_at(state + 8 * ARRAY_TYPE)
-                or word_at(item + _DTYPE) != dtype
-                or half_at(item + _NDIM) != kind
+                or word_at(item + DTYPE) != dtype
+                or half_at(item + NDIM) != kind
             ):
                 return False
-            if half_at(item + _FLAGS) & _C_ORDERED_ALIGNED != _C_ORDERED_ALIGNED:
+            if half_at(item + FLAGS) & _C_ORDERED_ALIGNED != _C_ORDERED_ALIGNED:
                 return False
             put(block, word_at(item + DATA))
-            extents = word_at(item + _EXTENTS)
+            extents = word_at(item + EXTENTS)
             for d in range(kind):
                 put(block + 8 + 8 * d, word_at(extents + 8 * d))
             block += 8 + 8 * kind
@@ -95,10 +91,6 @@ def _launch_quickly(itself, given, _):
     return _truth(0)
 
 
-class _MethodDef(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_char_p), ("meth", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
-
-
 _alive: list[Any] = []  # what the function below refers to by address
 
 
@@ -106,8 +98,5 @@ def make_quick(state: np.ndarray) -> Callable[[int, int, int, tuple], bool]:
     """The function `quick(table, n, chunks, arguments)` over these words of state."""
     state[:BLOCK] = id(np.ndarray), id(float), id(int), id(bool)
     compiled = cfunc(types.intp(types.intp, types.intp, types.intp), cache=True)(_launch_quickly)
-    method = _MethodDef(b"quick", compiled.address, _METH_FASTCALL, None)
-    _alive.extend((compiled, method, state))
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    return make(ctypes.addressof(method), state.ctypes.data, None)
+    _alive.extend((compiled, state))
+    return make("quick", compiled.address, METH_FASTCALL, state.ctypes.data)

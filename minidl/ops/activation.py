@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import pointwise
 from ..kernels.launch import Kernel, launch
-from ..kernels.layout import empty_row, flat, shaped
+from ..kernels.layout import empty, flat
 from ..kernels.pointwise import BLOCK
 from .checks import check_float
 
@@ -16,15 +16,15 @@ Rule = tuple[np.ndarray, Pullback | None]
 def _elementwise(forward: Kernel, backward: Kernel, x: np.ndarray, block: int, cost: int, *options: float) -> Rule:
     """y = f(x) by a kernel over blocks, dx = f'(y) * dy by another; `cost` is an element's, in multiplications."""
     shape, size, dtype = x.shape, x.size, x.dtype
-    y = empty_row(size, dtype)
-    launch(forward, -(-size // block), flat(x), y, *options, work=cost * size)
+    y = empty(shape, dtype)
+    launch(forward, -(-size // block), flat(x), flat(y), *options, work=cost * size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_row(size, dtype)
-        launch(backward, size, y, flat(dy), dx, *options)
-        return shaped(dx, shape)
+        dx = empty(shape, dtype)
+        launch(backward, size, flat(y), flat(dy), flat(dx), *options)
+        return dx
 
-    return shaped(y, shape), pullback
+    return y, pullback
 
 
 @op
@@ -37,16 +37,16 @@ def relu(x: np.ndarray) -> Rule:
     """
     check_float("relu", x=x)
     shape, size, dtype = x.shape, x.size, x.dtype
-    y, blocks = empty_row(size, dtype), -(-size // BLOCK)
+    y, blocks = empty(shape, dtype), -(-size // BLOCK)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
-    launch(pointwise.relu_forward, blocks, flat(x), y, zeroed, work=size)
+    launch(pointwise.relu_forward, blocks, flat(x), flat(y), zeroed, work=size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_row(size, dtype)
-        launch(pointwise.pass_where, blocks, zeroed, flat(dy), dx, 1.0, work=size)
-        return shaped(dx, shape)
+        dx = empty(shape, dtype)
+        launch(pointwise.pass_where, blocks, zeroed, flat(dy), flat(dx), 1.0, work=size)
+        return dx
 
-    return shaped(y, shape), pullback
+    return y, pullback
 
 
 @op

@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd import Pullback
 from ..kernels.depthwise import PIXELS, correlate, slide
 from ..kernels.launch import launch
-from ..kernels.layout import empty_row, flat, images, ordered, shaped, stretched
+from ..kernels.layout import empty, flat, images, ordered, shaped, stretched
 from ..kernels.product import nothing
 from ..kernels.reduce import merge
 from ..kernels.sums import sum_over
@@ -31,21 +31,21 @@ def depthwise(
     n, c, h, w = x.shape
     repeated = flat(x if each == 1 else stretched(images(x)[..., None], (n, h, w, c, each)))
     kernel = flat(weight[:, 0].transpose(1, 2, 0))
-    y = empty_row(g.images * g.target.image, x.dtype)
-    _slide(g, _forward_tables(g), repeated, kernel, bias, y)
+    y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
+    _slide(g, _forward_tables(g), repeated, kernel, bias, flat(y))
 
     def pull(dy: np.ndarray) -> tuple:
         dx = dweight = None
         upstream = flat(dy)
         if needs[0]:
-            dx = empty_row(len(repeated), x.dtype)
+            dx = empty(repeated.shape, x.dtype)
             _slide(g, _input_tables(g), upstream, kernel, nothing(x.dtype), dx)
             dx = shaped(dx if each == 1 else sum_over(dx.reshape(n, h, w, c, each), (4,)), x.shape)
         if needs[1]:
             dweight = _weight_gradient(g, repeated, upstream)
         return dx, dweight
 
-    return shaped(y, (n, g.outputs, *g.target[:2])), pull
+    return y, pull
 
 
 def _slide(g: Geometry, tables: Tables, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number
 from ..kernels import dropout as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import cleared_like, empty_row, flat, shaped
+from ..kernels.layout import cleared_like, empty, flat
 from ..kernels.pointwise import BLOCK, pass_where
 from ..random import Generator, as_generator
 from .checks import check_float
@@ -32,14 +32,14 @@ def dropout(x: np.ndarray, *, p: float = 0.5, training: bool = True, rng: Genera
     if keep == 0:
         return cleared_like(x), cleared_like
     shape, size, dtype = x.shape, x.size, x.dtype
-    y, blocks, scale = empty_row(size, dtype), -(-size // BLOCK), 1 / (1 - p)
+    y, blocks, scale = empty(shape, dtype), -(-size // BLOCK), 1 / (1 - p)
     zeroed = np.empty(blocks * BLOCK // 64, np.uint64)
     place = as_generator(rng).reserve(-(-size // 4))
-    launch(kernels.dropout_forward, blocks, flat(x), y, zeroed, place, keep, scale, work=2 * size)
+    launch(kernels.dropout_forward, blocks, flat(x), flat(y), zeroed, place, keep, scale, work=2 * size)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = empty_row(size, dtype)
-        launch(pass_where, blocks, zeroed, flat(dy), dx, scale, work=size)
-        return shaped(dx, shape)
+        dx = empty(shape, dtype)
+        launch(pass_where, blocks, zeroed, flat(dy), flat(dx), scale, work=size)
+        return dx
 
-    return shaped(y, shape), pullback
+    return y, pullback

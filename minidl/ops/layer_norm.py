@@ -9,7 +9,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number, check_sizes
 from ..kernels import layer_norm as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_row, ordered
+from ..kernels.layout import dense, empty, flat, ordered
 from ..tensor import FLOATS
 from .checks import check_float
 from .constants import ones, zeros
@@ -40,18 +40,18 @@ def layer_norm(
     count, row = x.size // size, _in_row(x)  # an example's elements in the order of its shape, images too
     scale = ones(size, dtype) if weight is None else _in_row(weight)
     shift = zeros(size, dtype) if bias is None else _in_row(bias)
-    y, moments = empty_row(x.size, dtype), np.empty((2, count))
+    y, moments = empty((x.size,), dtype), empty((2, count), FLOATS[1])
     launch(kernels.layer_norm_forward, count, row, scale, shift, y, moments, eps, work=3 * row.size)
 
     def pullback(dy: np.ndarray) -> tuple:
         step = kernels.rows_of_part(count, size)
-        blocks, dx = max(1, -(-count // step)), empty_row(row.size, dtype)
-        along, total = np.empty((blocks, size), dtype), np.empty((blocks, size), dtype)
+        blocks, dx = max(1, -(-count // step)), empty(row.shape, dtype)
+        along, total = empty((blocks, size), dtype), empty((blocks, size), dtype)
         arguments = (row, scale, _in_row(dy), moments, dx, along, total, step)
         launch(kernels.layer_norm_backward, blocks, *arguments, work=4 * row.size)
         dweight, dbias = along, total
         if blocks > 1:
-            dweight, dbias = np.empty(size, dtype), np.empty(size, dtype)
+            dweight, dbias = empty((size,), dtype), empty((size,), dtype)
             launch(kernels.merge_parts, size, along, total, dweight, dbias, work=4 * along.size)
         return _in_order(dx, shape) if needs[0] else None, dweight.reshape(extents), dbias.reshape(extents)
 
@@ -59,7 +59,7 @@ def layer_norm(
 
 
 def _in_row(x: np.ndarray) -> np.ndarray:
-    return x.ravel() if x.flags.c_contiguous else ordered(x).reshape(-1)
+    return flat(x) if x.ndim != 4 else ordered(x).reshape(-1)
 
 
 def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

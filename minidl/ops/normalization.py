@@ -10,8 +10,8 @@ from ..checks import check_choice, check_number
 from ..kernels import columns, moments, statistics
 from ..kernels import normalization as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty_row, flat, shaped
-from ..kernels.memory import CACHE_LINE
+from ..kernels.layout import dense, empty, flat, ordered
+from ..kernels.memory import ALIGNED, C_CONTIGUOUS, CACHE_LINE, WRITEABLE
 from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 from .constants import ones, zeros
@@ -60,9 +60,23 @@ def batch_norm(
     weight = ones(x.shape[1], x.dtype) if weight is None else dense(weight)
     bias = zeros(x.shape[1], x.dtype) if bias is None else dense(bias)
     parameters, rectified = (weight, bias, running_mean, running_var), activation is not None
-    if not training:
-        return _normalize_fixed(x, parameters, rectified, eps, needs[0])
-    return _normalize_batch(x, parameters, tracked, rectified, -1.0 if momentum is None else momentum, eps, needs[0])
+    images = x if x.ndim != 3 else dense(x[:, :, None])
+    if training:
+        momentum = -1.0 if momentum is None else momentum
+        rule = _normalize_batch(images, parameters, tracked, rectified, momentum, eps, needs[0])
+    else:
+        rule = _normalize_fixed(images, parameters, rectified, eps, needs[0])
+    return rule if x.ndim != 3 else _without_rows(*rule)
+
+
+def _without_rows(y: np.ndarray, pull: Any) -> Rule:
+    """The rule of sequences (N, C, L), of that for images of one row."""
+
+    def pullback(dy: np.ndarray) -> tuple:
+        dx, dweight, dbias = pull(dense(dy[:, :, None]))
+        return None if dx is None else ordered(dx[:, :, 0]), dweight, dbias
+
+    return ordered(y[:, :, 0]), pullback
 
 
 def _normalize_batch(
@@ -75,38 +89,38 @@ def _normalize_batch(
     wants_input: bool,
 ) -> Rule:
     """By the batch's statistics; the parameters are weight and bias, running mean and variance, empty if not given."""
-    shape, channels, row = x.shape, x.shape[1], _row(x)
-    size, dtype = row.size, row.dtype
+    shape, size, dtype, row = x.shape, x.size, x.dtype, flat(x)
+    channels = shape[1]
     rows = size // max(channels, 1)
     walk = moments.walk_of(rows, channels)
-    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, dtype), np.empty((2, channels))
-    y = empty_row(size, dtype)
+    sums, affine, saved = empty(walk.sums, _DOUBLE), empty(walk.maps, dtype), empty((2, channels), _DOUBLE)
+    y = empty(shape, dtype)
     if walk.groups and momentum >= 0:  # else the count of batches is read in one launch and changed in another
-        arguments = (row, *parameters, tracked, sums, saved, affine, y, moments.TOGETHER, rectified, momentum, eps)
-        launch(columns.normalize_groups, walk.groups, *arguments, work=2 * size)
+        arguments = (row, *parameters, tracked, sums, saved, affine, flat(y), moments.TOGETHER)
+        launch(columns.normalize_groups, walk.groups, *arguments, rectified, momentum, eps, work=2 * size)
     else:
         launch(moments.batch_moments, walk.parts, row, sums, channels, *walk[:3], work=2 * size)
         arguments = (sums, *parameters, tracked, saved, affine, rows, walk.part * walk.width // channels, walk.width)
         launch(statistics.batch_statistics, channels, *arguments, momentum, eps, work=4 * walk.parts * channels)
-        arguments = (row, affine, tracked, y, walk.width, walk.step, rectified, _streams(row, walk))
+        arguments = (row, affine, tracked, flat(y), walk.width, walk.step, rectified, _streams(row, walk))
         launch(kernels.normalize, walk.blocks, *arguments, work=size)
     kept = row, parameters[0], sums, affine, saved
-    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, True, wants_input)
+    return y, _batch_norm_pullback(kept, walk, shape, rectified, True, wants_input)
 
 
 def _normalize_fixed(
     x: np.ndarray, parameters: tuple[np.ndarray, ...], rectified: bool, eps: float, wants_input: bool
 ) -> Rule:
     """By the running statistics."""
-    shape, channels, row = x.shape, x.shape[1], _row(x)
+    shape, channels, row = x.shape, x.shape[1], flat(x)
     walk = moments.walk_of(row.size // max(channels, 1), channels)
-    sums, affine, saved = np.empty(walk.sums), np.empty(walk.maps, row.dtype), np.empty((2, channels))
-    y = empty_row(row.size, row.dtype)
+    sums, affine, saved = empty(walk.sums, _DOUBLE), empty(walk.maps, row.dtype), empty((2, channels), _DOUBLE)
+    y = empty(shape, row.dtype)
     launch(statistics.fixed_statistics, channels, *parameters, saved, affine, walk.width, eps)
-    arguments = (row, affine, _UNCOUNTED, y, walk.width, walk.step, rectified, _streams(row, walk))
+    arguments = (row, affine, _UNCOUNTED, flat(y), walk.width, walk.step, rectified, _streams(row, walk))
     launch(kernels.normalize, walk.blocks, *arguments, work=row.size)
     kept = row, parameters[0], sums, affine, saved
-    return _as_given(y, shape), _batch_norm_pullback(kept, walk, shape, rectified, False, wants_input)
+    return y, _batch_norm_pullback(kept, walk, shape, rectified, False, wants_input)
 
 
 def _batch_norm_pullback(
@@ -122,40 +136,28 @@ def _batch_norm_pullback(
     def pullback(dy: np.ndarray) -> tuple:
         row, weight, sums, affine, saved = kept
         channels, dtype, size = len(weight), row.dtype, row.size
-        given, dweight, dbias = _row(dy), np.empty(channels, dtype), np.empty(channels, dtype)
-        dx = empty_row(size if wants_input else 0, dtype)
+        given, dweight, dbias = flat(dy), empty((channels,), dtype), empty((channels,), dtype)
+        dx = empty(shape if wants_input else (0,), dtype)
         if walk.groups:
-            arguments = (row, given, weight, saved, affine, sums, dweight, dbias, dx, moments.TOGETHER)
+            arguments = (row, given, weight, saved, affine, sums, dweight, dbias, flat(dx), moments.TOGETHER)
             launch(columns.differentiate_groups, walk.groups, *arguments, rectified, training, work=4 * size)
-            return _as_given(dx, shape) if wants_input else None, dweight, dbias
+            return dx if wants_input else None, dweight, dbias
         arguments = (row, given, affine, sums, channels, *walk[:3], rectified)
         launch(kernels.batch_gradient_sums, walk.parts, *arguments, work=2 * size)
         arguments = (sums, weight, saved, dweight, dbias, affine, size // max(channels, 1), walk.width, training)
         launch(statistics.batch_gradients, channels, *arguments, work=2 * walk.parts * channels)
         if not wants_input:
             return None, dweight, dbias
-        arguments = (row, given, affine, dx, walk.width, walk.step, rectified, training, _streams(row, walk))
+        arguments = (row, given, affine, flat(dx), walk.width, walk.step, rectified, training, _streams(row, walk))
         launch(kernels.batch_input_gradient, walk.blocks, *arguments, work=2 * size)
-        return _as_given(dx, shape), dweight, dbias
+        return dx, dweight, dbias
 
     return pullback
 
 
 _UNCOUNTED = np.empty(0, np.int64)
-_UPDATED = 0x501  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_WRITEABLE
-
-
-def _row(x: np.ndarray) -> np.ndarray:
-    """The elements in one row, a place's channels side by side: the memory itself where they lie so, else a copy."""
-    return flat(x if x.ndim != 3 else x.transpose(0, 2, 1))
-
-
-def _as_given(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """What `_row` made one row, in canonical order."""
-    if len(shape) != 3:
-        return shaped(row, shape)
-    n, c, length = shape
-    return dense(row.reshape(n, length, c).transpose(0, 2, 1))
+_DOUBLE = FLOATS[1]
+_UPDATED = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
 
 def _streams(row: np.ndarray, walk: moments.Walk) -> bool:

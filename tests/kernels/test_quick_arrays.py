@@ -1,0 +1,159 @@
+"""`flat`, `dense` and `empty` in machine code: the same arrays as the Python functions that they stand in for."""
+
+import gc
+import sys
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import config
+
+from minidl.kernels import layout
+from minidl.kernels.launch import kernel, launch
+from minidl.kernels.layout import dense, empty, flat
+from minidl.kernels.memory import ALIGN_FROM, CACHE_LINE
+
+pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the Python functions run")
+PLAIN = {function.__name__: function.__self__ for function in (flat, dense, empty)}  # what a built-in function calls
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def started():
+    @kernel
+    def nothing(x, low, high):
+        pass
+
+    launch(nothing, 1, np.zeros(1))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The Python functions that were called: all begin with one of these two."""
+    seen, prod = [], layout.math.prod
+    monkeypatch.setattr(layout.math, "prod", lambda shape: (seen.append(shape), prod(shape))[1])
+    return seen
+
+
+def same(mine: np.ndarray, plain: np.ndarray) -> bool:
+    flags = "c_contiguous f_contiguous aligned writeable".split()
+    return (
+        mine.shape == plain.shape
+        and all(s == t for n, s, t in zip(mine.shape, mine.strides, plain.strides, strict=True) if n > 1 and mine.size)
+        and mine.dtype == plain.dtype
+        and all(getattr(mine.flags, flag) == getattr(plain.flags, flag) for flag in flags)
+    )
+
+
+@st.composite
+def views(draw):
+    """Arrays of all dtypes and orders: canonical ones, transposes, slices, broadcasts, reversed and read-only ones."""
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=0, max_size=5)))
+    dtype = np.dtype(draw(st.sampled_from(["f4", "f4", "f8", "i8", "?", "O", ">f4"])))
+    x = np.arange(int(np.prod(shape)), dtype=np.float64).reshape(shape).astype(dtype)
+    if x.ndim == 4 and draw(st.booleans()):
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    change = draw(st.sampled_from(["none", "none", "order", "slice", "spread", "back", "read", "subclass"]))
+    if change == "order":
+        x = x.transpose(draw(st.permutations(range(x.ndim))))
+    elif change == "slice" and x.ndim:
+        x = x[..., :: draw(st.integers(1, 2))][1:]
+    elif change == "spread" and x.ndim:
+        x = np.broadcast_to(x[:1], (3, *x.shape[1:])) if len(x) else x
+    elif change == "back" and x.ndim:
+        x = x[::-1]
+    elif change == "read":
+        x.flags.writeable = False
+    return x.view(np.recarray) if change == "subclass" and x.dtype != object else x
+
+
+@given(views())
+@settings(max_examples=600, deadline=None)
+def test_flat_and_dense_answer_what_the_python_functions_do(x):
+    for function in (flat, dense):
+        try:
+            expected = PLAIN[function.__name__](x)
+        except (TypeError, ValueError) as error:  # kernels copy no objects
+            with pytest.raises(type(error)):
+                function(x)
+            continue
+        found = function(x)
+        assert same(found, expected)
+        np.testing.assert_array_equal(found, expected)
+        assert np.shares_memory(found, x) == np.shares_memory(expected, x)
+        assert (found is x) == (expected is x)
+
+
+@given(st.lists(st.integers(0, 6), max_size=9), st.sampled_from([SINGLE, DOUBLE, np.dtype(np.int64), np.float32, "?"]))
+@settings(max_examples=300, deadline=None)
+def test_empty_answers_arrays_like_those_of_the_python_function(extents, dtype):
+    shape = tuple(extents)
+    if int(np.prod([max(n, 1) for n in shape])) > 1 << 20:
+        return
+    x = empty(shape, dtype)
+    assert same(x, PLAIN["empty"](shape, dtype))
+    x[...] = 3  # the memory is there
+
+
+@pytest.mark.parametrize("shape", [(ALIGN_FROM - 1,), (ALIGN_FROM,), (128, 1000), (64, 3, 20, 20), (3, 16, 50, 50)])
+@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE])
+def test_large_arrays_begin_at_a_cache_line_and_lie_within_their_memory(shape, dtype):
+    made = [empty(shape, dtype) for _ in range(8)]
+    for i, x in enumerate(made):
+        x[...] = i
+        if x.size >= ALIGN_FROM:
+            assert x.ctypes.data % CACHE_LINE == 0
+            start = x.base.ctypes.data
+            assert start <= x.ctypes.data and x.ctypes.data + x.nbytes <= start + x.base.nbytes
+    assert all((x == i).all() for i, x in enumerate(made))
+
+
+def test_the_usual_arrays_do_not_reach_python(calls):
+    for shape in ((), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (64, 16, 28, 28)):
+        empty(shape, SINGLE), empty(shape, DOUBLE)
+    assert calls == []
+    empty((2, 3), np.dtype(np.int64)), empty((2, np.int64(3)), np.dtype("i4"))
+    assert calls == [(2, 3), (2, 3)]
+
+
+def test_what_is_not_as_usual_raises_what_the_python_functions_do():
+    for shape, dtype in (((2, -1), SINGLE), ((2.5,), SINGLE), (3, SINGLE), ((1 << 70,), SINGLE), ((2,), "no such")):
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            empty(shape, dtype)
+        assert sys.exc_info() == (None, None, None)
+    for shape in ((1 << 40, 1 << 40), (1 << 62,), ((1 << 32) + 1, 1 << 32), (1 << 50,)):
+        with pytest.raises((MemoryError, ValueError)):
+            empty(shape, SINGLE)
+    for arguments in ((), (np.zeros(2), np.zeros(2)), (None,), ([1.0],)):
+        with pytest.raises((TypeError, AttributeError)):
+            flat(*arguments)
+    assert flat(x=np.zeros((2, 3))).shape == (6,)  # by name, in Python
+    assert empty(shape=(2, 3), dtype=SINGLE).shape == (2, 3)
+
+
+def test_every_reference_is_given_back():
+    x, row = np.zeros((64, 16, 28, 28), SINGLE), np.zeros(7, SINGLE)
+    image = dense(x)
+    shape = (64, 16, 28, 28)
+    held = [x, image, row, SINGLE, np.ndarray, shape]
+    before = [sys.getrefcount(h) for h in held]
+    for _ in range(1000):
+        flat(image), dense(image), flat(row), dense(row), empty(shape, SINGLE), empty((3, 4), SINGLE), flat(x)
+    gc.collect()
+    after = [sys.getrefcount(h) for h in held]
+    assert after == before
+
+
+def test_a_row_keeps_its_memory_alive_and_nothing_else_does():
+    image = empty((8, 16, 28, 28), SINGLE)
+    image[...] = np.arange(image.size).reshape(image.shape)
+    room = weakref.ref(image.base)
+    row, copy = flat(image), image.transpose(0, 2, 3, 1).flatten()
+    assert row.base is image.base
+    del image
+    gc.collect()
+    np.testing.assert_array_equal(row, copy)
+    del row
+    assert room() is None
