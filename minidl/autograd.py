@@ -205,10 +205,10 @@ def _seed(root: Tensor, gradient: Any) -> np.ndarray:
                 f"backward: expected a scalar, got shape {root.shape}; reduce it (mean, sum) or pass backward(gradient)"
             )
         return _ones(root.shape, root.dtype)
-    array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
-    if array.shape != root.shape:
+    array, own = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient), root._array
+    if array.shape != own.shape:
         raise ValueError(f"backward: expected a gradient of shape {root.shape}, got {array.shape}")
-    if array.dtype != root.dtype:
+    if array.dtype != own.dtype:
         raise TypeError(f"backward: expected a gradient of dtype {root.dtype}, got {array.dtype}")
     return array
 

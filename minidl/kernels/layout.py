@@ -10,6 +10,7 @@ import ctypes
 import math
 import sys
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -135,6 +136,15 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     room = np.empty(size + CACHE_LINE, dtype)
     start = -address_of(room) % CACHE_LINE // room.itemsize
     return shaped(room[start : start + size], shape)
+
+
+@builtin
+def alike(*arrays: Any) -> bool:
+    """Whether these are ndarrays of one dtype and one shape, C-ordered, aligned and writable."""
+    first = arrays[0]
+    return all(
+        type(x) is np.ndarray and x.dtype == first.dtype and x.shape == first.shape and x.flags.carray for x in arrays
+    )
 
 
 def aligned(x: np.ndarray) -> np.ndarray:

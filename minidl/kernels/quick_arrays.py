@@ -1,4 +1,4 @@
-"""`flat`, `dense` and `empty` of layout.py in machine code, for float32 and float64 as they come in a training step.
+"""`flat`, `dense`, `empty` and `alike` of layout.py in machine code, for arrays as they come in a training step.
 
 Every op needs them several times, and NumPy takes 0.1 to 0.3 us for each view and each new array, twice that where
 images push the interpreter out of the caches. This code reads an array's fields and makes arrays through NumPy's C
@@ -16,6 +16,7 @@ from numba import cfunc, njit, types
 from .builtin import replace, vectorcall
 from .memory import (
     ALIGN_FROM,
+    ALIGNED,
     C_CONTIGUOUS,
     CACHE_LINE,
     DATA,
@@ -29,11 +30,12 @@ from .memory import (
 )
 from .team import half_at, intrinsic, put, word_at
 
+_CARRAY = C_CONTIGUOUS | ALIGNED | WRITEABLE
 _MOST = 8  # dimensions of a new array
 _INWARDS = (0, 2, 3, 1)  # places of images, rows, columns and channels, the innermost in memory last
 _TYPE, _LENGTH, _ITEMS = HEAD - 8, HEAD, tuple.__basicsize__  # of any object, of a tuple
 _NEW_FROM_DESCR, _SET_BASE_OBJECT = 94, 282  # places in NumPy's table of functions, the same since 1.7
-_NAMES = {"ndarray": np.ndarray, "tuple": tuple, "float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+_NAMES = {"ndarray": np.ndarray, "tuple": tuple} | {name: np.dtype(name) for name in ("float32", "float64", "int64")}
 
 _word, _half = types.intp, types.intc
 _call = types.ExternalFunction("minidl_call", _word(_word, _word, _word, _word))
@@ -41,6 +43,7 @@ _hold = types.ExternalFunction("Py_IncRef", types.void(_word))
 _release = types.ExternalFunction("Py_DecRef", types.void(_word))
 _as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(_word))
 _error = types.ExternalFunction("PyErr_Occurred", _word())
+_truth = types.ExternalFunction("PyBool_FromLong", _word(types.int64))
 _clear = types.ExternalFunction("PyErr_Clear", types.void())
 _new = types.ExternalFunction("minidl_new", _word(_word, _word, _half, _word, _word, _word, _half, _word))
 _set_base = types.ExternalFunction("minidl_set_base", _half(_word, _word))
@@ -93,7 +96,7 @@ def _item_size(dtype):
     """Bytes of an element of the dtypes that come in a training step; of others 0."""
     if dtype == _named("float32"):
         return 4
-    return 8 if dtype == _named("float64") else 0
+    return 8 if dtype == _named("float64") or dtype == _named("int64") else 0
 
 
 @njit(cache=True)
@@ -204,9 +207,33 @@ def _empty(function, given, count, names):
     return array
 
 
+@njit(cache=True)
+def _are_alike(array, first):
+    ndim, extents = half_at(first + NDIM), word_at(first + EXTENTS)
+    if word_at(array + _TYPE) != _named("ndarray") or half_at(array + FLAGS) & _CARRAY != _CARRAY:
+        return False
+    if word_at(array + DTYPE) != word_at(first + DTYPE) or half_at(array + NDIM) != ndim:
+        return False
+    own = word_at(array + EXTENTS)
+    for d in range(ndim):
+        if word_at(own + 8 * d) != word_at(extents + 8 * d):
+            return False
+    return True
+
+
+def _alike(function, given, count, names):
+    if names == 0 and count > 0 and word_at(word_at(given) + _TYPE) == _named("ndarray"):
+        agree = True
+        for i in range(count):
+            agree = agree and _are_alike(word_at(given + 8 * i), word_at(given))
+        if agree:
+            return _truth(1)
+    return _call(function, given, count, names)
+
+
 def replace_by_machine_code() -> None:
     """Let the built-in functions of layout.py run this code; what is in the cache is not compiled again."""
     _name_addresses()
     signature = _word(_word, _word, _word, _word)
-    for name, function in (("flat", _flat), ("dense", _dense), ("empty", _empty)):
+    for name, function in (("flat", _flat), ("dense", _dense), ("empty", _empty), ("alike", _alike)):
         replace(name, cfunc(signature, cache=True)(function))

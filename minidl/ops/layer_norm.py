@@ -9,7 +9,7 @@ from ..autograd import Pullback, op
 from ..checks import check_number, check_sizes
 from ..kernels import layer_norm as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat, ordered
+from ..kernels.layout import alike, dense, empty, flat, ordered
 from ..tensor import FLOATS
 from .checks import check_float
 from .constants import ones, zeros
@@ -69,11 +69,11 @@ def _in_order(row: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _surely_fit(x: np.ndarray, weight: Any, bias: Any, extents: Any, eps: float) -> bool:
     """Whether `_check_layer_norm` would pass, told quickly and of the usual case alone."""
     dtype = x.dtype
-    if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or weight is None or bias is None:
+    if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or type(extents) is not tuple:
         return False
-    if type(extents) is not tuple or not dtype is weight.dtype is bias.dtype or not weight.size:
+    if not alike(weight, bias) or weight.dtype is not dtype or not weight.size:
         return False
-    if not weight.shape == bias.shape == extents == x.shape[-len(extents) :]:
+    if not weight.shape == extents == x.shape[-len(extents) :]:
         return False
     return type(eps) is float and 0 <= eps < math.inf
 

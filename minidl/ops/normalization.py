@@ -10,8 +10,8 @@ from ..checks import check_choice, check_number
 from ..kernels import columns, moments, statistics
 from ..kernels import normalization as kernels
 from ..kernels.launch import launch
-from ..kernels.layout import dense, empty, flat, ordered
-from ..kernels.memory import ALIGNED, C_CONTIGUOUS, CACHE_LINE, WRITEABLE
+from ..kernels.layout import alike, dense, empty, flat, ordered
+from ..kernels.memory import CACHE_LINE
 from ..tensor import FLOATS
 from .checks import check_float, check_ndim
 from .constants import ones, zeros
@@ -56,7 +56,7 @@ def batch_norm(
         check_choice(name, "activation", activation, ("relu",))
     if running_mean is None or running_var is None:
         running_mean = running_var = zeros(0, x.dtype)
-    tracked = _UNCOUNTED if num_batches_tracked is None else num_batches_tracked.reshape(1)
+    tracked = _UNCOUNTED if num_batches_tracked is None else flat(num_batches_tracked)
     weight = ones(x.shape[1], x.dtype) if weight is None else dense(weight)
     bias = zeros(x.shape[1], x.dtype) if bias is None else dense(bias)
     parameters, rectified = (weight, bias, running_mean, running_var), activation is not None
@@ -157,7 +157,6 @@ def _batch_norm_pullback(
 
 _UNCOUNTED = np.empty(0, np.int64)
 _DOUBLE = FLOATS[1]
-_UPDATED = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
 
 def _streams(row: np.ndarray, walk: moments.Walk) -> bool:
@@ -172,13 +171,7 @@ def _surely_fit(
     dtype, shape = x.dtype, x.shape
     if (dtype is not FLOATS[0] and dtype is not FLOATS[1]) or len(shape) not in (2, 3, 4) or x.size < 2 * shape[1]:
         return False
-    if weight is None or bias is None or type(mean) is not np.ndarray or type(var) is not np.ndarray:
-        return False
-    if not dtype is weight.dtype is bias.dtype is mean.dtype is var.dtype:
-        return False
-    if not shape[1:2] == weight.shape == bias.shape == mean.shape == var.shape:
-        return False
-    if mean.flags.num & _UPDATED != _UPDATED or var.flags.num & _UPDATED != _UPDATED:
+    if not alike(weight, bias, mean, var) or weight.dtype is not dtype or weight.shape != shape[1:2]:
         return False
     if type(tracked) is not np.ndarray or tracked.dtype is not _UNCOUNTED.dtype:
         return False

@@ -1,4 +1,4 @@
-"""`flat`, `dense` and `empty` in machine code: the same arrays as the Python functions that they stand in for."""
+"""`flat`, `dense`, `empty` and `alike` in machine code: the answers of the Python functions that they stand in for."""
 
 import gc
 import sys
@@ -12,11 +12,13 @@ from numba import config
 
 from minidl.kernels import layout
 from minidl.kernels.launch import kernel, launch
-from minidl.kernels.layout import dense, empty, flat
+from minidl.kernels.layout import alike, dense, empty, flat
 from minidl.kernels.memory import ALIGN_FROM, CACHE_LINE
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the Python functions run")
-PLAIN = {function.__name__: function.__self__ for function in (flat, dense, empty)}  # what a built-in function calls
+PLAIN = {
+    function.__name__: function.__self__ for function in (flat, dense, empty, alike)
+}  # what a built-in function calls
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -97,6 +99,36 @@ def test_empty_answers_arrays_like_those_of_the_python_function(extents, dtype):
     x[...] = 3  # the memory is there
 
 
+@given(st.lists(views(), min_size=1, max_size=3), st.integers(0, 2))
+@settings(max_examples=400, deadline=None)
+def test_alike_answers_what_the_python_function_does(arrays, copies):
+    arrays = [*arrays, *(arrays[0].copy("K") for _ in range(copies))]
+    for some in (arrays, arrays[:1] + arrays[len(arrays) - copies :]):
+        assert alike(*some) is PLAIN["alike"](*some)
+
+
+def test_only_arrays_that_differ_in_nothing_that_matters_are_alike():
+    x, y = np.zeros((3, 4), SINGLE), np.ones((3, 4), SINGLE)
+    frozen = y.copy()
+    frozen.flags.writeable = False
+    loose = np.frombuffer(bytearray(49), np.uint8)[1:].view(SINGLE).reshape(3, 4)
+    assert alike(x) and alike(x, y) and alike(x, y, x)
+    for other in (
+        y[:2],
+        y.T,
+        y.reshape(4, 3),
+        y.astype(DOUBLE),
+        frozen,
+        loose,
+        y[None],
+        y.view(np.recarray),
+        None,
+        1.0,
+    ):
+        assert not alike(x, other) and not alike(x, y, other)
+        assert not alike(other, x)
+
+
 @pytest.mark.parametrize("shape", [(ALIGN_FROM - 1,), (ALIGN_FROM,), (128, 1000), (64, 3, 20, 20), (3, 16, 50, 50)])
 @pytest.mark.parametrize("dtype", [SINGLE, DOUBLE])
 def test_large_arrays_begin_at_a_cache_line_and_lie_within_their_memory(shape, dtype):
@@ -114,7 +146,9 @@ def test_the_usual_arrays_do_not_reach_python(calls):
     for shape in ((), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (64, 16, 28, 28)):
         empty(shape, SINGLE), empty(shape, DOUBLE)
     assert calls == []
-    empty((2, 3), np.dtype(np.int64)), empty((2, np.int64(3)), np.dtype("i4"))
+    empty((2, 3), np.dtype(np.int64))
+    assert calls == []
+    empty((2, 3), np.dtype(np.int32)), empty((2, np.int64(3)), np.float32)
     assert calls == [(2, 3), (2, 3)]
 
 
@@ -141,6 +175,7 @@ def test_every_reference_is_given_back():
     before = [sys.getrefcount(h) for h in held]
     for _ in range(1000):
         flat(image), dense(image), flat(row), dense(row), empty(shape, SINGLE), empty((3, 4), SINGLE), flat(x)
+        alike(x, image), alike(x, row), alike(row, row)
     gc.collect()
     after = [sys.getrefcount(h) for h in held]
     assert after == before
