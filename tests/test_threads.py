@@ -9,7 +9,7 @@ import threading
 import numba
 import numpy as np
 import pytest
-from numba import config
+from numba import config, types
 
 import minidl
 from minidl import nn, optim, tensor
@@ -20,17 +20,20 @@ MOST = config.NUMBA_NUM_THREADS
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT there is one thread")
 
 
+who_am_i = types.ExternalFunction("PyThread_get_thread_ident", types.uint64())
+
+
 @kernel
 def who(threads, x, low, high):
     for i in range(low, high):
-        threads[i] = numba.get_thread_id()
+        threads[i] = who_am_i()
         for j in range(len(x)):  # long enough for a sleeping thread to take part
             x[j] = x[j] * 0.5 + i
 
 
 def who_runs(n):
-    """The numbers of the threads that ran some chunk; on a busy machine one may have run all, so some launches more."""
-    seen, threads = set(), np.full(64, -1)
+    """The threads that ran some chunk; on a busy machine one may have run all, so some launches more."""
+    seen, threads = set(), np.zeros(64, np.uint64)
     for _ in range(200):
         launch(who, 64, threads, np.ones(20_000), work=1 << 20)
         seen.update(threads.tolist())
@@ -43,7 +46,7 @@ def who_runs(n):
 def test_the_number_of_threads_holds_whichever_python_thread_launches():
     def elsewhere(n):
         seen = []
-        thread = threading.Thread(target=lambda: seen.append(who_runs(n)))
+        thread = threading.Thread(target=lambda: seen.append((threading.get_ident(), who_runs(n))))
         thread.start()
         thread.join()
         return seen[0]
@@ -51,7 +54,10 @@ def test_the_number_of_threads_holds_whichever_python_thread_launches():
     try:
         for n in (1, min(2, MOST)):
             minidl.set_num_threads(n)
-            assert who_runs(n) == elsewhere(n) == set(range(n))
+            here, (other, there) = who_runs(n), elsewhere(n)
+            assert len(here) == len(there) == n
+            assert here - {threading.get_ident()} == there - {other}  # the team is the same
+            assert threading.get_ident() in here and other in there
     finally:
         minidl.set_num_threads(MOST)
 
@@ -122,3 +128,74 @@ def test_a_process_that_forks_after_training_trains_on_as_its_child_does():
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["0"] * 7
+
+
+def run(program, **environment):
+    """What a program printed that ended as it should."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(program)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=os.environ | environment
+    )
+    assert done.returncode == 0 and not done.stderr, (done.returncode, done.stderr)
+    return done.stdout.split()
+
+
+ROUNDS = """
+    import os, time
+    import numpy as np
+    import minidl
+    from minidl.kernels.launch import InOut, kernel, launch
+
+    @kernel
+    def count(x: InOut, low, high):
+        for i in range(low, high):
+            x[i] += 1
+
+    if {alone} and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    x, rng = np.zeros(64), np.random.default_rng(0)
+    for i in range({rounds}):
+        if i % 50 == 0:
+            minidl.set_num_threads(int(rng.integers(1, 5)))
+        if i % {pause} == 0:
+            time.sleep(0.002)  # they fall asleep
+        launch(count, 64, x, work=int(rng.choice([1 << 15, 1 << 17, 1 << 20])))
+    print((x == {rounds}).all())
+"""
+
+
+@compiled
+@pytest.mark.parametrize(("alone", "rounds", "pause"), [(False, 30_000, 997), (False, 2_000, 7), (True, 2_000, 97)])
+def test_each_chunk_of_each_round_runs_once_on_threads_that_share_cores_and_fall_asleep(alone, rounds, pause):
+    assert run(ROUNDS.format(alone=alone, rounds=rounds, pause=pause), NUMBA_NUM_THREADS="4") == ["True"]
+
+
+EXIT = """
+    import atexit, threading, time
+    import numpy as np
+    from minidl.kernels.launch import InOut, kernel, launch
+
+    @kernel
+    def count(x: InOut, low, high):
+        for i in range(low, high):
+            x[i] += 1
+
+    def go_on():
+        y = np.zeros(64)
+        while True:
+            launch(count, 64, y, work=1 << 20)
+
+    x = np.zeros(64)
+    atexit.register(lambda: (launch(count, 64, x, work=1 << 20), print(x.sum())))
+    launch(count, 64, x, work=1 << 20)
+    if {daemon}:
+        threading.Thread(target=go_on, daemon=True).start()
+        time.sleep(0.05)
+"""
+
+
+@compiled
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_process_ends_with_its_threads_and_may_launch_to_the_last(daemon):
+    for _ in range(3):
+        assert run(EXIT.format(daemon=daemon), NUMBA_NUM_THREADS="4") == ["128.0"]

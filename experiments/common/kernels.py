@@ -7,6 +7,7 @@ import numpy as np
 
 from minidl.capture.replay import ends_of
 from minidl.kernels import launch as launching
+from minidl.kernels.layout import flat
 from minidl.kernels.memory import owner_of
 from minidl.kernels.program import GARBAGE, STAYS, TEMPORARY, Series
 from minidl.kernels.program import Program as Rows
@@ -56,7 +57,7 @@ class Kernels:
         arrays = [*ends, *(array for array, _ in state)]
         found = [array.tobytes("A") for array in arrays]
         for array in ends:
-            owner_of(array).view(np.uint8).fill(GARBAGE)
+            flat(owner_of(array)).view(np.uint8).fill(GARBAGE)
         for array, copy in state:
             array[...] = copy
         self._series.run(1)

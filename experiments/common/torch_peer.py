@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,15 +21,12 @@ class TorchPeer:
     """A context in which PyTorch's programs can be made and timed."""
 
     def __init__(self, threads: int):
-        # minidl sets this for its own threads when it is imported
-        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
         command = [sys.executable, "-m", f"{__package__}.torch_worker", str(threads)]
         self._process: Any = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
             cwd=Path(__file__).parents[2],
         )
 

@@ -9,6 +9,7 @@ How a range is cut depends on the work alone, never on the number of threads, an
 result has the same bits on any number of threads.
 """
 
+import atexit
 import contextlib
 import inspect
 import os
@@ -24,19 +25,12 @@ from . import recording
 
 config: Any = numba.core.config
 
-SHARE_FROM = 1 << 15  # elements; below it, waking the other threads costs more than they save
+SHARE_FROM = 1 << 15  # elements; below it, telling the other threads costs more than they save
 CHUNK = 1 << 13  # elements a chunk holds at least, in work that is shared
 MOST_CHUNKS = 64
 Out = Annotated[np.ndarray, "written"]  # an argument whose old contents the kernel never reads
 InOut = Annotated[np.ndarray, "read and written"]
 MOST_TYPES = 4  # combinations a kernel's table holds; nearly every kernel meets two, float32 and float64
-
-if config.THREADING_LAYER == "default":  # OpenMP wakes its threads in a microsecond; workqueue takes a hundred
-    config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-# GNU's OpenMP spins for milliseconds at each barrier, in vain when another process holds the core: with one busy beside
-# it, a step of a small CNN took 560 ms instead of 18. It reads this when the threads start: 0.1 ms of spinning, longer
-# than a step's Python between two launches takes, as waking a thread that fell asleep takes 25 us.
-os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 class Kernel:
@@ -230,7 +224,7 @@ def _complaint(kernel: Kernel, arguments: tuple) -> str:
 BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
 THREADS = BLOCK_WORDS  # the word after them, which says how many threads share the chunks; the next are team.py's
 _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which holds the GIL from end to end
-_shared_block = np.zeros(BLOCK_WORDS + 8 * (2 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
+_shared_block = np.zeros(BLOCK_WORDS + 8 * (3 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
 _shared_block[THREADS] = config.NUMBA_NUM_THREADS
 _sharing = threading.RLock()  # ... lets other Python threads run: they must not write over what its chunks still read
 _turn = threading.RLock()  # of threads that record
@@ -257,25 +251,28 @@ def _open(kernel: Kernel) -> Callable[..., int]:
 
 
 def _start() -> None:
-    """Make the loop over chunks and the quick way in, once."""
+    """Make the team of threads, the loop over chunks and the quick way in, once."""
     global _loop, _quick, _fast
     from . import quick, quick_arrays, team
 
     with _sharing:
         if not _loop:
-            _loop, _shared_block[team.WORKER] = team.addresses()
+            hired = team.Team(_shared_block, config.NUMBA_NUM_THREADS)
+            _loop = hired.loop
+            atexit.register(hired.dismiss, _sharing)
             _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
             _quick = _fast = quick.make_quick(_words)
             quick_arrays.replace_by_machine_code()
 
 
 def _after_fork() -> None:
-    # Numba kills a child of fork that touches OpenMP's threads; the same chunks one after the other give the same bits.
+    # A child of fork has no team; the same chunks one after the other give the same bits.
     global _most_threads, _sharing, _turn
     _turn = threading.RLock()
     _sharing = threading.RLock()  # a thread that the child does not have may have held it
     if _loop:
         _shared_block[THREADS] = _most_threads = 1
+        _shared_block[THREADS + 1 :] = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -36,7 +36,7 @@ def _replay(table, first, last, shared):
         elif chunks == 1:
             call_entry((entry, block, 0, n))
         else:
-            share(entry, block, n, chunks, shared)
+            share(entry, block, n, chunks, shared)  # inlined from team.py, of which Numba's cache sees only this file
     return last
 
 

@@ -1,30 +1,48 @@
-"""The loop over the chunks of one launch, shared among threads, and the words of memory it is told by.
+"""The threads that share the chunks of a launch, and the loop over them.
 
-Numba's threading layer (OpenMP where there is one) runs a function once on each thread. There each takes the chunks of
-its own stretch, in order, and then what is left of the others': neighbours in memory stay with one core from launch to
-launch, and nobody waits for a thread that was held up. Launches go up and down their stretches by turns, so that each
-begins with what the last one left in the caches. Neither the thread nor the order of chunks changes a bit.
+A team of native threads, made once, waits for *rounds*. Each thread takes the chunks of its own stretch, in order, and
+then what is left of the others': neighbours in memory stay with one core from launch to launch, and nobody waits for a
+thread that was held up. Launches go up and down their stretches by turns, so that each begins with what the last one
+left in the caches. Neither the thread nor the order of chunks changes a bit.
+
+The thread that launches does not wait for the others to come, only for those inside to leave: one that wakes up late
+finds the round closed. Between rounds they watch a word of memory for a tenth of a millisecond, longer than a step's
+Python takes between two launches, then sleep until they are woken. Entering and closing are sequentially consistent:
+either a thread sees that the round is closed, or the one that closed it sees that somebody is inside.
 """
 
+import ctypes
+import platform
+import time
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import cfunc, extending, njit, types
+from numba.core import cgutils
 
 from .launch import THREADS
 
 intrinsic: Any = extending.intrinsic  # Numba's own hints count the typing context among a caller's arguments
 _INT64 = ir.IntType(64)
-# Words of a launch that is shared, in the shared block; FIRST and STEP make the threading layer tell each thread its
-# number, ARGUMENTS is where the packed arguments lie.
-WORKER, ARGUMENTS, ENTRY, N, CHUNKS, STRETCHES, FIRST, STEP, DOWN = range(THREADS + 1, THREADS + 10)
-NEXT, APART = THREADS + 10, 8  # the next chunk of the first stretch; those of the others, each on its own cache line
+# Words of the shared block. Of a launch: its kernel's entry point, where its arguments lie, its range, its chunks, how
+# many stretches of chunks and threads, and whether it runs down; then how many threads of the team are left.
+ENTRY, ARGUMENTS, N, CHUNKS, STRETCHES, DOWN, HIRED = range(THREADS + 1, THREADS + 8)
+ROUND, INSIDE, FIRST = range(THREADS + 8, THREADS + 32, 8)  # each on a cache line of its own; a round is odd while open
+NUMBERED = ROUND + 1  # threads of the team that have a number: from 1 on, as 0 is the one that launches
+APART, ASLEEP, LOCK = 8, 1, 2  # a thread's words, from FIRST on: the next chunk of its stretch, and where it sleeps
+LEAVE = -1  # a round after which there are no others
+_SPINS = 5000  # 0.1 ms
+_NAP = 20  # us
+_PATIENCE = 1.0  # s
+_NO_THREAD = ctypes.c_ulong(-1).value
+_PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": ("llvm.aarch64.hint", [1])}
 
 _save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
 _restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
-_get_num_threads = types.ExternalFunction("get_num_threads", types.intc())
-_set_num_threads = types.ExternalFunction("set_num_threads", types.void(types.intc))
-_on_each = types.ExternalFunction("numba_parallel_for", types.void(*[types.intp] * 7, types.intc))
+_acquire = types.ExternalFunction("PyThread_acquire_lock", types.intc(types.intp, types.intc))
+_acquire_timed = types.ExternalFunction("PyThread_acquire_lock_timed", types.intc(types.intp, types.int64, types.intc))
+_release = types.ExternalFunction("PyThread_release_lock", types.void(types.intp))
 
 
 def _pointer(builder: Any, address: Any, bits: int) -> Any:
@@ -63,13 +81,44 @@ def put(typing, address, word):
 
 
 @intrinsic
-def _claim(typing, address):
-    """The word at an address, which is counted up by one, whoever else does the same."""
+def _seen(typing, address):
+    """The word at an address that other threads write."""
 
     def codegen(context, builder, signature, arguments):
-        return builder.atomic_rmw("add", _pointer(builder, arguments[0], 64), ir.Constant(_INT64, 1), "monotonic")
+        return builder.load_atomic(_pointer(builder, arguments[0], 64), "seq_cst", 8)
 
     return types.intp(types.intp), codegen
+
+
+def _exchanger(operation: str, ordering: str) -> Any:
+    """An intrinsic that changes the word at an address, whoever else does the same, and answers what it was."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.atomic_rmw(operation, _pointer(builder, arguments[0], 64), arguments[1], ordering)
+
+    @intrinsic
+    def change(typing, address, word):
+        return types.intp(types.intp, types.intp), codegen
+
+    return change
+
+
+_swap, _add, _claim = _exchanger("xchg", "seq_cst"), _exchanger("add", "seq_cst"), _exchanger("add", "monotonic")
+
+
+@intrinsic
+def _pause(typing):
+    """Tell the processor that the thread spins."""
+
+    def codegen(context, builder, signature, arguments):
+        if platform.machine() in _PAUSES:
+            name, operands = _PAUSES[platform.machine()]
+            values = [ir.Constant(ir.IntType(32), operand) for operand in operands]
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 def caller(count: int) -> Any:
@@ -92,20 +141,79 @@ call_entry, call_loop = caller(3), caller(4)  # entry(block, low, high) and loop
 
 
 @njit(cache=True)
-def _work(number, dimensions, steps, shared):
-    """What each thread runs; the threading layer puts the thread's number where `number` points."""
+def _of_thread(shared, number):
+    """The address of a thread's words."""
+    return shared + 8 * (FIRST + APART * number)
+
+
+@njit(cache=True)
+def _work(number, shared):
+    """Run the chunks of a thread's stretch, and what is left of the others'."""
     entry, n, chunks = word_at(shared + 8 * ENTRY), word_at(shared + 8 * N), word_at(shared + 8 * CHUNKS)
-    first, stretches, block = word_at(number), word_at(shared + 8 * STRETCHES), word_at(shared + 8 * ARGUMENTS)
+    stretches, block = word_at(shared + 8 * STRETCHES), word_at(shared + 8 * ARGUMENTS)
     down = word_at(shared + 8 * DOWN)
     for other in range(stretches):
-        stretch = (first + other) % stretches
-        end, counter = chunks * (stretch + 1) // stretches, shared + 8 * (NEXT + APART * stretch)
+        stretch = (number + other) % stretches
+        end, counter = chunks * (stretch + 1) // stretches, _of_thread(shared, stretch)
         last = chunks * stretch // stretches + end - 1
         while word_at(counter) < end:
-            chunk = _claim(counter)
+            chunk = _claim(counter, 1)
             if chunk < end:
                 chunk = last - chunk if down else chunk
                 call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+
+
+@njit(cache=True)
+def _next_round(shared, number, last):
+    """The next open round that has a stretch for the thread, or LEAVE."""
+    own, spins = _of_thread(shared, number), 0
+    while True:
+        now = _seen(shared + 8 * ROUND)
+        if now == LEAVE or (now != last and now % 2 == 1 and number < _seen(shared + 8 * STRETCHES)):
+            return now
+        spins += 1
+        _pause()
+        if spins > _SPINS:
+            spins = 0
+            _swap(own + 8 * ASLEEP, 1)
+            # Whoever sets ASLEEP back wakes the thread: where it does so itself, it need not sleep.
+            if _seen(shared + 8 * ROUND) == now or _swap(own + 8 * ASLEEP, 0) == 0:
+                _acquire(word_at(own + 8 * LOCK), 1)
+
+
+@njit(cache=True)
+def _attend(shared):
+    """What a thread of the team runs from its beginning to its end."""
+    number, last = _add(shared + 8 * NUMBERED, 1) + 1, 0
+    while last != LEAVE:
+        last = _next_round(shared, number, last)
+        _add(shared + 8 * INSIDE, 1)
+        if last != LEAVE and _seen(shared + 8 * ROUND) == last:
+            _work(number, shared)
+        _add(shared + 8 * INSIDE, -1)
+    _add(shared + 8 * HIRED, -1)
+
+
+@njit(cache=True)
+def _open(shared, now, stretches):
+    """Begin a round, and wake those who sleep and have a stretch in it."""
+    _swap(shared + 8 * ROUND, now)
+    for number in range(1, stretches):
+        own = _of_thread(shared, number)
+        if _seen(own + 8 * ASLEEP) == 1 and _swap(own + 8 * ASLEEP, 0) == 1:
+            _release(word_at(own + 8 * LOCK))
+
+
+@njit(cache=True)
+def _close(shared, now):
+    """End a round, once nobody is inside."""
+    _swap(shared + 8 * ROUND, now + 1)
+    spins = 0
+    while _seen(shared + 8 * INSIDE) != 0:
+        spins += 1
+        _pause()
+        if spins > _SPINS:  # another process has the core of one who is inside
+            _acquire_timed(word_at(_of_thread(shared, 0) + 8 * LOCK), _NAP, 0)
 
 
 @njit(cache=True)
@@ -123,14 +231,12 @@ def share(entry, block, n, chunks, shared):
         put(shared + 8 * N, n)
         put(shared + 8 * CHUNKS, chunks)
         put(shared + 8 * STRETCHES, stretches)
-        put(shared + 8 * FIRST, 0)
-        put(shared + 8 * STEP, 1)
         for stretch in range(stretches):
-            put(shared + 8 * (NEXT + APART * stretch), chunks * stretch // stretches)
-        before = _get_num_threads()
-        at = shared + 8 * FIRST, shared + 8 * STRETCHES, shared + 8 * STEP
-        _on_each(word_at(shared + 8 * WORKER), at[0], at[1], at[2], shared, 0, 1, stretches)
-        _set_num_threads(before)  # for functions of the user's: the threading layer leaves ours
+            put(_of_thread(shared, stretch), chunks * stretch // stretches)
+        now = word_at(shared + 8 * ROUND) + 1
+        _open(shared, now, stretches)
+        _work(0, shared)
+        _close(shared, now)
 
 
 @njit(cache=True)
@@ -141,23 +247,48 @@ def _run(entry, block, n, chunks):
     _restore_thread(state)
 
 
-def _work_entry(number, dimensions, steps, shared):
-    _work(number, dimensions, steps, shared)
-
-
 def _run_entry(entry, block, n, chunks):
     _run(entry, block, n, chunks)
 
 
-_compiled: list[Any] = []  # keeps the code alive
+def _attend_entry(shared):
+    _attend(shared)
 
 
-def addresses() -> tuple[int, int]:
-    """The addresses of `loop(entry, block, n, chunks)` and of the function it runs on each thread."""
-    if not _compiled:
-        from numba.np.ufunc.parallel import _launch_threads
+def _dismiss_entry(shared, threads):
+    _open(shared, LEAVE, threads)
 
-        _launch_threads()  # makes the names of the threading layer known, which code from the cache refers to
-        signature = types.void(types.intp, types.intp, types.intp, types.intp)
-        _compiled.extend(cfunc(signature, cache=True)(function) for function in (_run_entry, _work_entry))
-    return _compiled[0].address, _compiled[1].address
+
+class Team:
+    """The threads of this process beside the one that launches, over a shared block."""
+
+    def __init__(self, shared: np.ndarray, threads: int):
+        word, api = types.intp, ctypes.pythonapi
+        self.shared, self.threads = shared, threads
+        self._run = cfunc(types.void(word, word, word, word), cache=True)(_run_entry)
+        self._attend = cfunc(types.void(word), cache=True)(_attend_entry)
+        self._dismiss = cfunc(types.void(word, word), cache=True)(_dismiss_entry)
+        self.loop = self._run.address  # of loop(entry, block, n, chunks)
+        api.PyThread_allocate_lock.restype, api.PyThread_start_new_thread.restype = ctypes.c_void_p, ctypes.c_ulong
+        for number in range(threads):
+            lock = api.PyThread_allocate_lock()
+            api.PyThread_acquire_lock(ctypes.c_void_p(lock), 1)
+            shared[FIRST + APART * number + LOCK] = lock
+        shared[HIRED] = threads - 1
+        run, shared_address = ctypes.c_void_p(self._attend.address), ctypes.c_void_p(shared.ctypes.data)
+        for _ in range(1, threads):
+            if api.PyThread_start_new_thread(run, shared_address) == _NO_THREAD:
+                shared[HIRED] -= 1  # the others do its chunks
+
+    def dismiss(self, sharing: Any) -> None:
+        """Let the threads end, before Python frees the code that they run; `sharing` is the lock that launches hold.
+
+        What is launched after that has one thread.
+        """
+        end = time.monotonic() + _PATIENCE
+        if self.shared[HIRED] > 0 and sharing.acquire(timeout=_PATIENCE):
+            self.shared[THREADS] = 1
+            self._dismiss.ctypes(self.shared.ctypes.data, self.threads)
+            sharing.release()
+            while self.shared[HIRED] > 0 and time.monotonic() < end:
+                time.sleep(1e-4)
