@@ -268,7 +268,7 @@ class Team:
         self._run = cfunc(types.void(word, word, word, word), cache=True)(_run_entry)
         self._attend = cfunc(types.void(word), cache=True)(_attend_entry)
         self._dismiss = cfunc(types.void(word, word), cache=True)(_dismiss_entry)
-        self.loop = self._run.address  # of loop(entry, block, n, chunks)
+        self.loop: int = self._run.address or 0  # of loop(entry, block, n, chunks)
         api.PyThread_allocate_lock.restype, api.PyThread_start_new_thread.restype = ctypes.c_void_p, ctypes.c_ulong
         for number in range(threads):
             lock = api.PyThread_allocate_lock()
