@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from .builtin import METH_FASTCALL, make
+from .inner import inner
 from .memory import ALIGNED, C_CONTIGUOUS, DATA, DTYPE, EXTENTS, FLAGS, HEAD, NDIM
 from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 
@@ -37,7 +38,7 @@ def _bits_of(typing, number):
     return types.intp(types.intp), codegen
 
 
-@njit(cache=True)
+@inner
 def _packed(state, row, count, items, block):
     """Whether the items are of the row's types; if so they stand in the block."""
     for i in range(count):

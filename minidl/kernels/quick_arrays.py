@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from .builtin import replace, vectorcall
+from .inner import inner
 from .memory import (
     ALIGN_FROM,
     ALIGNED,
@@ -91,7 +92,7 @@ def _room(typing, words):
     return _word(words), codegen
 
 
-@njit(cache=True)
+@inner
 def _item_size(dtype):
     """Bytes of an element of the dtypes that come in a training step; of others 0."""
     if dtype == _named("float32"):
@@ -99,7 +100,7 @@ def _item_size(dtype):
     return 8 if dtype == _named("float64") or dtype == _named("int64") else 0
 
 
-@njit(cache=True)
+@inner
 def _size(ndim, extents):
     size = 1
     for d in range(ndim):
@@ -107,7 +108,7 @@ def _size(ndim, extents):
     return size
 
 
-@njit(cache=True)
+@inner
 def _lies_in_a_row(array, item):
     """Whether a float array's elements in canonical order, `item` bytes each, follow one another."""
     if half_at(array + NDIM) != 4:
@@ -121,7 +122,7 @@ def _lies_in_a_row(array, item):
     return step != 0
 
 
-@njit(cache=True)
+@inner
 def _over(owner, dtype, ndim, extents, strides, data, flags):
     """A new array over another's memory, which it keeps alive; 0 after an error."""
     _hold(dtype)
@@ -160,7 +161,7 @@ def _dense(function, given, count, names):
     return _call(function, given, count, names)
 
 
-@njit(cache=True)
+@inner
 def _read_shape(shape, extents):
     """Put a tuple's whole numbers into words; False if it is not one of at most `_MOST` of them, none below 0."""
     if word_at(shape + _TYPE) != _named("tuple") or word_at(shape + _LENGTH) > _MOST:
@@ -175,7 +176,7 @@ def _read_shape(shape, extents):
     return True
 
 
-@njit(cache=True)
+@inner
 def _strides_of_images(extents, strides, item):
     """The address of the strides of channels-last order, once they are there."""
     for place in _INWARDS[::-1]:
@@ -207,7 +208,7 @@ def _empty(function, given, count, names):
     return array
 
 
-@njit(cache=True)
+@inner
 def _are_alike(array, first):
     ndim, extents = half_at(first + NDIM), word_at(first + EXTENTS)
     if word_at(array + _TYPE) != _named("ndarray") or half_at(array + FLAGS) & _CARRAY != _CARRAY:

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, extending, njit, types
+from numba import cfunc, extending, types
 from numba.core import cgutils
 
+from .inner import inner
 from .launch import THREADS
 
 intrinsic: Any = extending.intrinsic  # Numba's own hints count the typing context among a caller's arguments
@@ -140,13 +141,7 @@ def caller(count: int) -> Any:
 call_entry, call_loop = caller(3), caller(4)  # entry(block, low, high) and loop(entry, block, n, chunks)
 
 
-@njit(cache=True)
-def _of_thread(shared, number):
-    """The address of a thread's words."""
-    return shared + 8 * (FIRST + APART * number)
-
-
-@njit(cache=True)
+@inner
 def _work(number, shared):
     """Run the chunks of a thread's stretch, and what is left of the others'."""
     entry, n, chunks = word_at(shared + 8 * ENTRY), word_at(shared + 8 * N), word_at(shared + 8 * CHUNKS)
@@ -154,7 +149,7 @@ def _work(number, shared):
     down = word_at(shared + 8 * DOWN)
     for other in range(stretches):
         stretch = (number + other) % stretches
-        end, counter = chunks * (stretch + 1) // stretches, _of_thread(shared, stretch)
+        end, counter = chunks * (stretch + 1) // stretches, shared + 8 * (FIRST + APART * stretch)
         last = chunks * stretch // stretches + end - 1
         while word_at(counter) < end:
             chunk = _claim(counter, 1)
@@ -163,10 +158,49 @@ def _work(number, shared):
                 call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
 
 
-@njit(cache=True)
+@inner
+def share(entry, block, n, chunks, shared):
+    """Run the chunks, by as many threads as the shared block says."""
+    stretches, down = min(word_at(shared + 8 * THREADS), chunks), 1 - word_at(shared + 8 * DOWN)
+    put(shared + 8 * DOWN, down)
+    if stretches == 1:
+        for i in range(chunks):
+            chunk = chunks - 1 - i if down else i
+            call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
+        return
+    put(shared + 8 * ENTRY, entry)
+    put(shared + 8 * ARGUMENTS, block)
+    put(shared + 8 * N, n)
+    put(shared + 8 * CHUNKS, chunks)
+    put(shared + 8 * STRETCHES, stretches)
+    first, spins = shared + 8 * FIRST, 0
+    for stretch in range(stretches):
+        put(first + 8 * APART * stretch, chunks * stretch // stretches)
+    _add(shared + 8 * ROUND, 1)
+    for number in range(1, stretches):
+        own = first + 8 * APART * number
+        if _seen(own + 8 * ASLEEP) == 1 and _swap(own + 8 * ASLEEP, 0) == 1:
+            _release(word_at(own + 8 * LOCK))
+    _work(0, shared)
+    _add(shared + 8 * ROUND, 1)
+    while _seen(shared + 8 * INSIDE) != 0:
+        spins += 1
+        _pause()
+        if spins > _SPINS:  # another process has the core of one who is inside
+            _acquire_timed(word_at(first + 8 * LOCK), _NAP, 0)
+
+
+def _run(entry, block, n, chunks):
+    """Run the chunks; other Python threads run meanwhile, so that a loader's need not wait for a kernel to end."""
+    state = _save_thread()
+    share(entry, block, n, chunks, block)
+    _restore_thread(state)
+
+
+@inner
 def _next_round(shared, number, last):
     """The next open round that has a stretch for the thread, or LEAVE."""
-    own, spins = _of_thread(shared, number), 0
+    own, spins = shared + 8 * (FIRST + APART * number), 0
     while True:
         now = _seen(shared + 8 * ROUND)
         if now == LEAVE or (now != last and now % 2 == 1 and number < _seen(shared + 8 * STRETCHES)):
@@ -181,7 +215,6 @@ def _next_round(shared, number, last):
                 _acquire(word_at(own + 8 * LOCK), 1)
 
 
-@njit(cache=True)
 def _attend(shared):
     """What a thread of the team runs from its beginning to its end."""
     number, last = _add(shared + 8 * NUMBERED, 1) + 1, 0
@@ -194,80 +227,14 @@ def _attend(shared):
     _add(shared + 8 * HIRED, -1)
 
 
-@njit(cache=True)
-def _open(shared, now, stretches):
-    """Begin a round, and wake those who sleep and have a stretch in it."""
-    _swap(shared + 8 * ROUND, now)
-    for number in range(1, stretches):
-        own = _of_thread(shared, number)
-        if _seen(own + 8 * ASLEEP) == 1 and _swap(own + 8 * ASLEEP, 0) == 1:
-            _release(word_at(own + 8 * LOCK))
-
-
-@njit(cache=True)
-def _close(shared, now):
-    """End a round, once nobody is inside."""
-    _swap(shared + 8 * ROUND, now + 1)
-    spins = 0
-    while _seen(shared + 8 * INSIDE) != 0:
-        spins += 1
-        _pause()
-        if spins > _SPINS:  # another process has the core of one who is inside
-            _acquire_timed(word_at(_of_thread(shared, 0) + 8 * LOCK), _NAP, 0)
-
-
-@njit(cache=True)
-def share(entry, block, n, chunks, shared):
-    """Run the chunks, by as many threads as the shared block says."""
-    stretches, down = min(word_at(shared + 8 * THREADS), chunks), 1 - word_at(shared + 8 * DOWN)
-    put(shared + 8 * DOWN, down)
-    if stretches == 1:
-        for i in range(chunks):
-            chunk = chunks - 1 - i if down else i
-            call_entry((entry, block, n * chunk // chunks, n * (chunk + 1) // chunks))
-    else:
-        put(shared + 8 * ENTRY, entry)
-        put(shared + 8 * ARGUMENTS, block)
-        put(shared + 8 * N, n)
-        put(shared + 8 * CHUNKS, chunks)
-        put(shared + 8 * STRETCHES, stretches)
-        for stretch in range(stretches):
-            put(_of_thread(shared, stretch), chunks * stretch // stretches)
-        now = word_at(shared + 8 * ROUND) + 1
-        _open(shared, now, stretches)
-        _work(0, shared)
-        _close(shared, now)
-
-
-@njit(cache=True)
-def _run(entry, block, n, chunks):
-    """Run the chunks; other Python threads run meanwhile, so that a loader's need not wait for a kernel to end."""
-    state = _save_thread()
-    share(entry, block, n, chunks, block)
-    _restore_thread(state)
-
-
-def _run_entry(entry, block, n, chunks):
-    _run(entry, block, n, chunks)
-
-
-def _attend_entry(shared):
-    _attend(shared)
-
-
-def _dismiss_entry(shared, threads):
-    _open(shared, LEAVE, threads)
-
-
 class Team:
     """The threads of this process beside the one that launches, over a shared block."""
 
     def __init__(self, shared: np.ndarray, threads: int):
         word, api = types.intp, ctypes.pythonapi
         self.shared, self.threads = shared, threads
-        self._run = cfunc(types.void(word, word, word, word), cache=True)(_run_entry)
-        self._attend = cfunc(types.void(word), cache=True)(_attend_entry)
-        self._dismiss = cfunc(types.void(word, word), cache=True)(_dismiss_entry)
+        self._run = cfunc(types.void(word, word, word, word), cache=True)(_run)
+        self._attend = cfunc(types.void(word), cache=True)(_attend)
         self.loop: int = self._run.address or 0  # of loop(entry, block, n, chunks)
         api.PyThread_allocate_lock.restype, api.PyThread_start_new_thread.restype = ctypes.c_void_p, ctypes.c_ulong
         for number in range(threads):
@@ -287,8 +254,10 @@ class Team:
         """
         end = time.monotonic() + _PATIENCE
         if self.shared[HIRED] > 0 and sharing.acquire(timeout=_PATIENCE):
-            self.shared[THREADS] = 1
-            self._dismiss.ctypes(self.shared.ctypes.data, self.threads)
+            self.shared[THREADS], self.shared[ROUND] = 1, LEAVE
+            for number in range(1, self.threads):  # asleep or not: nobody sleeps any more
+                lock = int(self.shared[FIRST + APART * number + LOCK])
+                ctypes.pythonapi.PyThread_release_lock(ctypes.c_void_p(lock))
             sharing.release()
             while self.shared[HIRED] > 0 and time.monotonic() < end:
                 time.sleep(1e-4)
