@@ -91,7 +91,7 @@ def _product(plan: _Plan, left: np.ndarray, right: np.ndarray, out: np.ndarray, 
         left = _panels(left, (1, len(left), pitch))
     if shape is not None and turned:
         copy = empty(shape, left.dtype)
-        launch(panels_of_columns, shape[0], right, copy, len(right), lanes, work=copy.size)
+        launch(panels_of_columns, -(-len(right) // lanes), right, copy, len(right), lanes, work=copy.size)
         right = copy
     elif shape is not None:
         right = _panels(right, shape)

@@ -183,14 +183,15 @@ def panels_of_rows(x, y: Out, panels: int, low, high):
 
 @kernel
 def panels_of_columns(x, y: Out, rows: int, lanes: int, low, high):
-    """y[(g, p), k, j] = x[g * rows + p * width + j, k]: the same of each group of `rows` rows of x, turned."""
+    """y[(g, p), k, j] = x[g * rows + p * width + j, k]: the same of each group of `rows` rows of x, turned.
+
+    The range: groups, of each the strips of `lanes` rows.
+    """
     width, source, target = y.shape[2], x.reshape(x.size), y.reshape(y.size)
-    panels, columns = (rows + width - 1) // width, x.shape[1]
+    panels, strips, columns = (rows + width - 1) // width, (rows + lanes - 1) // lanes, x.shape[1]
     for item in range(low, high):
-        group, p = item // panels, item % panels
-        start, end = group * rows + p * width, group * rows + min(rows, (p + 1) * width)
-        for r in range(start, end, lanes):
-            at = item * columns * width + r - start
-            for c in range(0, columns, lanes):
-                high_r, high_c = min(lanes, end - r), min(lanes, columns - c)
-                turn(source, r * columns + c, columns, high_r, high_c, target, at + c * width, width)
+        group, r = item // strips, item % strips * lanes
+        start, at = group * rows + r, (group * panels + r // width) * columns * width + r % width
+        for c in range(0, columns, lanes):
+            high_r, high_c = min(lanes, rows - r), min(lanes, columns - c)
+            turn(source, start * columns + c, columns, high_r, high_c, target, at + c * width, width)

@@ -165,8 +165,8 @@ def _grouped(g: Geometry, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, n
     y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     outputs, terms = g.outputs // g.groups, weight.size // g.outputs
     panels = np.empty((g.groups * -(-outputs // g.width), terms, g.width), x.dtype)
-    matrix = images(weight).reshape(g.outputs, terms)
-    launch(panels_of_columns, len(panels), matrix, panels, outputs, REGISTER // x.itemsize, work=weight.size)
+    matrix, lanes = images(weight).reshape(g.outputs, terms), REGISTER // x.itemsize
+    launch(panels_of_columns, g.groups * -(-outputs // lanes), matrix, panels, outputs, lanes, work=weight.size)
     _run(g, _forward_plan(g), flat(x), panels.reshape(-1), bias, flat(y))
 
     def pull(dy: np.ndarray) -> tuple:

@@ -108,7 +108,7 @@ def convolved(g: Geometry, x: np.ndarray, u: np.ndarray, bias: np.ndarray) -> np
     """The convolution of x with the weight that u is made of."""
     panels = empty((16 * -(-g.outputs // g.width), g.channels, g.width), x.dtype)
     matrix, lanes = u.reshape(-1, g.channels), REGISTER // x.itemsize
-    launch(panels_of_columns, len(panels), matrix, panels, g.outputs, lanes, work=u.size)
+    launch(panels_of_columns, 16 * -(-g.outputs // lanes), matrix, panels, g.outputs, lanes, work=u.size)
     y = empty((g.images, g.outputs, *g.target[:2]), x.dtype)
     _launch(x, panels, STRAIGHT, bias, y, (g.down[3], g.across[3]), g.work)
     return y
