@@ -173,6 +173,7 @@ def test_each_chunk_of_each_round_runs_once_on_threads_that_share_cores_and_fall
 EXIT = """
     import atexit, threading, time
     import numpy as np
+    import minidl
     from minidl.kernels.launch import InOut, kernel, launch
 
     @kernel
@@ -186,7 +187,7 @@ EXIT = """
             launch(count, 64, y, work=1 << 20)
 
     x = np.zeros(64)
-    atexit.register(lambda: (launch(count, 64, x, work=1 << 20), print(x.sum())))
+    atexit.register(lambda: (minidl.set_num_threads(4), launch(count, 64, x, work=1 << 20), print(x.sum())))
     launch(count, 64, x, work=1 << 20)
     if {daemon}:
         threading.Thread(target=go_on, daemon=True).start()

@@ -7,7 +7,6 @@ import numpy as np
 
 from minidl.capture.replay import ends_of
 from minidl.kernels import launch as launching
-from minidl.kernels.layout import flat
 from minidl.kernels.memory import owner_of
 from minidl.kernels.program import GARBAGE, STAYS, TEMPORARY, Series
 from minidl.kernels.program import Program as Rows
@@ -57,7 +56,7 @@ class Kernels:
         arrays = [*ends, *(array for array, _ in state)]
         found = [array.tobytes("A") for array in arrays]
         for array in ends:
-            flat(owner_of(array)).view(np.uint8).fill(GARBAGE)
+            owner_of(array).ravel("K").view(np.uint8).fill(GARBAGE)
         for array, copy in state:
             array[...] = copy
         self._series.run(1)

@@ -1,6 +1,7 @@
 """Python functions as built-in ones, which machine code stands in for once it is there."""
 
 import ctypes
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,17 +13,28 @@ class _Method(ctypes.Structure):  # PyMethodDef
     _fields_ = (("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
 
 
-_alive: list[Any] = []  # what the functions made here refer to by address
-_methods: dict[str, _Method] = {}  # of those that run Python in the beginning, by name
+_methods: dict[str, _Method] = {}  # of the functions made here, by name
 
 
-def make(name: str, code: int | None, flags: int, itself: Any) -> Any:
-    """A built-in function that runs the code at an address, whose first argument is `itself`."""
-    method = _Method(name.encode(), code, flags, None)
-    _alive.append(method)
+def keep(*objects: Any) -> None:
+    """Never free these: machine code refers to them by address, in threads to the very end of the process."""
+    for kept in objects:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+
+
+def _parameters(function: Callable) -> list[str]:
+    """The parameters as a built-in function's doc names them, without annotations."""
+    return [str(p.replace(annotation=p.empty)) for p in inspect.signature(function).parameters.values()]
+
+
+def make(name: str, code: Any, flags: int, itself: Any, of: Callable | None = None) -> Any:
+    """A built-in function that runs machine code, whose first argument is `itself`, and is described as `of` is."""
+    doc = None if of is None else f"{name}({', '.join(_parameters(of))})\n--\n\n{of.__doc__}".encode()
+    _methods[name] = _Method(name.encode(), getattr(code, "address", code), flags, doc)
+    keep(_methods[name], code)
     new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    return new(ctypes.addressof(method), itself, None)
+    new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
+    return new(ctypes.addressof(_methods[name]), itself, __name__ if of is None else of.__module__)
 
 
 def vectorcall() -> int | None:
@@ -32,17 +44,14 @@ def vectorcall() -> int | None:
 
 
 def builtin(function: _Function) -> _Function:
-    """The function as a built-in one that runs it, until `replace` names machine code.
+    """The function as a built-in one that runs it, until `replace` names machine code, with which its hash changes.
 
-    Of that the first argument is `function`, for it to call where it does not do the work itself; the other three are
-    those of a vectorcall, by which `function` itself is run in the beginning.
+    That code is called with `function`, to fall back on, and the three arguments of a vectorcall.
     """
-    made = make(function.__name__, vectorcall(), METH_FASTCALL | METH_KEYWORDS, function)
-    _methods[function.__name__] = _alive[-1]
-    return made
+    return make(function.__name__, vectorcall(), METH_FASTCALL | METH_KEYWORDS, function, function)
 
 
 def replace(name: str, compiled: Any) -> None:
     """Let a built-in function run this machine code, a Numba `cfunc`, from now on."""
-    _alive.append(compiled)
+    keep(compiled)
     _methods[name].code = compiled.address

@@ -7,15 +7,16 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import njit, typeof, types
 from numba.core import errors
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .fingerprint import fingerprint
 from .inner import inner
-from .launch import BLOCK_WORDS
+from .launch import BLOCK_WORDS, Kernel
 from .team import call_entry, call_loop
 
 _INT64, _FLOAT64 = ir.IntType(64), ir.DoubleType()
@@ -142,6 +143,20 @@ def make_door(function: Callable[..., None]) -> Callable[..., int]:
         return compile_(no_cfunc_wrapper=True)(space[name])
     _name_by_key(door._cache._cache_file)
     return door
+
+
+def complaint(kernel: Kernel, arguments: tuple) -> str:
+    """What to say of arguments that a kernel cannot be compiled for."""
+    for name, argument in zip(kernel.names, arguments, strict=False):
+        if not isinstance(argument, np.ndarray | int | float):
+            return f"kernel {kernel.name}: expected an array or a number as '{name}', got {type(argument).__name__}"
+        if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
+            return (
+                f"kernel {kernel.name}: expected a C-ordered array as '{name}', got shape {argument.shape} with "
+                f"strides {argument.strides}; pass dense(...) of it"
+            )
+    shapes = ", ".join(f"{n}: {typeof(a)}" for n, a in zip(kernel.names, arguments, strict=False))
+    return f"kernel {kernel.name}({', '.join(kernel.names)}) cannot be compiled for ({shapes}); see the error above"
 
 
 def _name_by_key(files: Any) -> None:

@@ -24,6 +24,12 @@ def fingerprint(function: Callable) -> str:
     return digest.hexdigest()[:16]
 
 
+def keyed(function: Callable) -> Callable:
+    """The function itself, under a name that says what decides its machine code: Numba's cache names its files so."""
+    function.__qualname__ += f"_{fingerprint(function)}"
+    return function
+
+
 def _feed(digest, value: Any, seen: set[int]) -> None:
     if isinstance(value, Dispatcher):
         value = value.py_func

@@ -172,7 +172,9 @@ def _launch_anew(kernel: Kernel, n: int, chunks: int, arguments: tuple) -> None:
     try:
         entry = run(_loop, _block if chunks == 1 else _shared_block, n, chunks, *arguments)
     except numba.TypingError as error:
-        raise TypeError(_complaint(kernel, arguments)) from error
+        from .door import complaint  # which is there by now
+
+        raise TypeError(complaint(kernel, arguments)) from error
     kernel.remember(entry, arguments)
     active = recording.active
     if active is not None:
@@ -208,28 +210,17 @@ def _interpret(function: Callable[..., None], n: int, chunks: int, arguments: tu
             function(*arguments, n * chunk // chunks, n * (chunk + 1) // chunks)
 
 
-def _complaint(kernel: Kernel, arguments: tuple) -> str:
-    for name, argument in zip(kernel.names, arguments, strict=False):
-        if not isinstance(argument, np.ndarray | int | float):
-            return f"kernel {kernel.name}: expected an array or a number as '{name}', got {type(argument).__name__}"
-        if isinstance(argument, np.ndarray) and not argument.flags.c_contiguous:
-            return (
-                f"kernel {kernel.name}: expected a C-ordered array as '{name}', got shape {argument.shape} with "
-                f"strides {argument.strides}; pass dense(...) of it"
-            )
-    shapes = ", ".join(f"{n}: {numba.typeof(a)}" for n, a in zip(kernel.names, arguments, strict=False))
-    return f"kernel {kernel.name}({', '.join(kernel.names)}) cannot be compiled for ({shapes}); see the error above"
-
-
 BLOCK_WORDS = 128  # 64-bit words of packed arguments; an array takes 1 + its dimensions, a scalar one
 THREADS = BLOCK_WORDS  # the word after them, which says how many threads share the chunks; the next are team.py's
 _block = np.zeros(BLOCK_WORDS, np.int64)  # of a launch of one chunk, which holds the GIL from end to end
-_shared_block = np.zeros(BLOCK_WORDS + 8 * (3 + config.NUMBA_NUM_THREADS), np.int64)  # of one of several, which ...
-_shared_block[THREADS] = config.NUMBA_NUM_THREADS
+MOST_THREADS = config.NUMBA_NUM_THREADS  # read once, as Numba reads it anew whenever it compiles
+_shared_block = np.zeros(BLOCK_WORDS + 8 * (3 + MOST_THREADS), np.int64)  # of one of several, which ...
+_shared_block[THREADS] = MOST_THREADS
 _sharing = threading.RLock()  # ... lets other Python threads run: they must not write over what its chunks still read
 _turn = threading.RLock()  # of threads that record
 _loop = 0  # address of the loop over chunks; 0 until the first launch
-_most_threads = config.NUMBA_NUM_THREADS
+_most_threads = MOST_THREADS
+_team: Any = None  # from the first launch on
 _words = np.zeros(7, np.int64)  # what `_quick` knows: see quick.py
 
 
@@ -252,17 +243,27 @@ def _open(kernel: Kernel) -> Callable[..., int]:
 
 def _start() -> None:
     """Make the team of threads, the loop over chunks and the quick way in, once."""
-    global _loop, _quick, _fast
-    from . import quick, quick_arrays, team
+    global _loop, _quick, _fast, _team
+    from . import builtin, quick, quick_arrays, team
 
     with _sharing:
         if not _loop:
-            hired = team.Team(_shared_block, config.NUMBA_NUM_THREADS)
-            _loop = hired.loop
-            atexit.register(hired.dismiss, _sharing)
-            _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _loop
-            _quick = _fast = quick.make_quick(_words)
             quick_arrays.replace_by_machine_code()
+            way_in = quick.make_quick(_words)
+            _team = team.Team(_shared_block, MOST_THREADS)
+            atexit.register(_dismiss)
+            builtin.keep(_block, _shared_block, _words)
+            _words[quick.BLOCK :] = _block.ctypes.data, _shared_block.ctypes.data, _team.loop
+            _quick, _fast, _loop = way_in, way_in, _team.loop
+
+
+def _dismiss() -> None:
+    """Let the threads end before the process does; what is launched after that has one."""
+    global _most_threads
+    if _sharing.acquire(timeout=1):
+        _shared_block[THREADS] = _most_threads = 1
+        _team.dismiss()
+        _sharing.release()
 
 
 def _after_fork() -> None:
@@ -272,7 +273,7 @@ def _after_fork() -> None:
     _sharing = threading.RLock()  # a thread that the child does not have may have held it
     if _loop:
         _shared_block[THREADS] = _most_threads = 1
-        _shared_block[THREADS + 1 :] = 0
+    _shared_block[THREADS + 1 :] = 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -287,9 +288,9 @@ def set_num_threads(n: int) -> None:
     Raises:
         ValueError: `n` is below 1 or above what Numba was started with (`NUMBA_NUM_THREADS`).
     """
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= config.NUMBA_NUM_THREADS:
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST_THREADS:
         raise ValueError(
-            f"set_num_threads: expected a whole number from 1 to {config.NUMBA_NUM_THREADS}, got {n!r}; "
+            f"set_num_threads: expected a whole number from 1 to {MOST_THREADS}, got {n!r}; "
             "set NUMBA_NUM_THREADS before starting Python for more"
         )
     _shared_block[THREADS] = min(n, _most_threads)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .copying import assign
 from .launch import launch
-from .layout import ALIGN_FROM, empty, ordered
+from .layout import empty, ordered
 from .memory import CACHE_LINE
 from .product import (
     ADD,
@@ -72,7 +72,7 @@ def matmul(x: np.ndarray, y: np.ndarray, out: np.ndarray | None = None, bias: np
     """
     left, right, dtype = x.shape, y.shape, x.dtype
     if out is None:
-        out = (np.empty if left[0] * right[1] < ALIGN_FROM else empty)((left[0], right[1]), dtype)
+        out = empty((left[0], right[1]), dtype)
     straight = x.flags.c_contiguous, y.flags.c_contiguous
     plan = _plan(left, right, straight, dtype, (False, bias is None and not straight[0]))
     if not out.size:

@@ -6,7 +6,8 @@ import numpy as np
 
 CACHE_LINE = 64  # bytes
 ALIGN_FROM = 1 << 14  # elements; a new array of fewer may begin anywhere, which costs a view less
-HEAD = object.__basicsize__  # bytes of what CPython puts before an object's own fields; the last word is its type
+HEAD = object.__basicsize__  # bytes of what CPython puts before an object's own fields
+TYPE, VALUE, LENGTH, ITEMS = HEAD - 8, HEAD, HEAD, tuple.__basicsize__  # of any object, of a float, of a tuple
 # Bytes into an array object (PyArrayObject, in NumPy's ndarraytypes.h) at which its fields stand.
 DATA, NDIM, EXTENTS, STRIDES, DTYPE, FLAGS = (HEAD + at for at in (0, 8, 16, 24, 40, 48))
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400  # bits of the flags

@@ -185,7 +185,7 @@ def panels_of_rows(x, y: Out, panels: int, low, high):
 def panels_of_columns(x, y: Out, rows: int, lanes: int, low, high):
     """y[(g, p), k, j] = x[g * rows + p * width + j, k]: the same of each group of `rows` rows of x, turned.
 
-    The range: groups, of each the strips of `lanes` rows.
+    The range: groups, of each the strips of `lanes` rows, of which a panel is some.
     """
     width, source, target = y.shape[2], x.reshape(x.size), y.reshape(y.size)
     panels, strips, columns = (rows + width - 1) // width, (rows + lanes - 1) // lanes, x.shape[1]

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from . import launch as launching
+from .fingerprint import keyed
 from .memory import CACHE_LINE, DATA, address_of
 from .recording import Check, Recording, Row, Use
 from .team import call_entry, put, share, word_at
@@ -24,6 +25,7 @@ GARBAGE = 0xFF  # what an arena is filled with: NaN, so that a read of memory th
 
 
 @njit(cache=True, nogil=True)
+@keyed
 def _replay(table, first, last, shared):
     """Run the rows from `first` on; answer the place of the check that stopped them, or `last`."""
     for at in range(first, last):
@@ -36,11 +38,12 @@ def _replay(table, first, last, shared):
         elif chunks == 1:
             call_entry((entry, block, 0, n))
         else:
-            share(entry, block, n, chunks, shared)  # inlined from team.py, of which Numba's cache sees only this file
+            share(entry, block, n, chunks, shared)
     return last
 
 
 @njit(cache=True, nogil=True)
+@keyed
 def _bind(moves, count, objects):
     """Write the inputs' addresses into the rows: each move is a word's address, an input's number and an offset."""
     for i in range(count):
@@ -50,12 +53,14 @@ def _bind(moves, count, objects):
 
 
 @njit(cache=True, nogil=True)
+@keyed
 def _step(moves, count, objects, table, rows, shared):
     _bind(moves, count, objects)
     return _replay(table, 0, rows, shared)
 
 
 @njit(cache=True, nogil=True)
+@keyed
 def _repeat(table, rows, times, shared):
     """Run all rows again and again; answer how often they ran to the end, and the row that stopped them, or `rows`."""
     for done in range(times):

@@ -7,25 +7,24 @@ done nothing, to whatever the table does not hold: the door then compiles for it
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import cfunc, types
 
 from .builtin import METH_FASTCALL, make
+from .fingerprint import keyed
 from .inner import inner
-from .memory import ALIGNED, C_CONTIGUOUS, DATA, DTYPE, EXTENTS, FLAGS, HEAD, NDIM
+from .memory import ALIGNED, C_CONTIGUOUS, DATA, DTYPE, EXTENTS, FLAGS, ITEMS, LENGTH, NDIM, TYPE, VALUE
 from .team import call_entry, call_loop, half_at, intrinsic, put, word_at
 
-_TYPE, _VALUE, _LENGTH, _ITEMS = HEAD - 8, HEAD, HEAD, tuple.__basicsize__  # of any object, of a float, of a tuple
 _C_ORDERED_ALIGNED = C_CONTIGUOUS | ALIGNED
 ARRAY_TYPE, FLOAT_TYPE, INT_TYPE, BOOL_TYPE, BLOCK, SHARED_BLOCK, LOOP = range(7)  # words of the state
 
-_as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
-_truth = types.ExternalFunction("PyBool_FromLong", types.intp(types.int64))
-_error = types.ExternalFunction("PyErr_Occurred", types.intp())
-_clear = types.ExternalFunction("PyErr_Clear", types.void())
+as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
+truth = types.ExternalFunction("PyBool_FromLong", types.intp(types.int64))
+error = types.ExternalFunction("PyErr_Occurred", types.intp())
+clear = types.ExternalFunction("PyErr_Clear", types.void())
 
 
 @intrinsic
@@ -43,7 +42,7 @@ def _packed(state, row, count, items, block):
     """Whether the items are of the row's types; if so they stand in the block."""
     for i in range(count):
         item, dtype, kind = word_at(items + 8 * i), word_at(row + 16 * i), word_at(row + 16 * i + 8)
-        type_ = word_at(item + _TYPE)
+        type_ = word_at(item + TYPE)
         if dtype != 0:
             if (
                 type_ != word_at(state + 8 * ARRAY_TYPE)
@@ -60,11 +59,11 @@ def _packed(state, row, count, items, block):
             block += 8 + 8 * kind
             continue
         if type_ == word_at(state + 8 * FLOAT_TYPE) and kind == 0:
-            put(block, word_at(item + _VALUE))
+            put(block, word_at(item + VALUE))
         elif type_ == word_at(state + 8 * INT_TYPE) or type_ == word_at(state + 8 * BOOL_TYPE):
-            value = _as_long(item)
-            if value == -1 and _error() != 0:
-                _clear()
+            value = as_long(item)
+            if value == -1 and error() != 0:
+                clear()
                 return False
             put(block, value if kind == 1 else _bits_of(value))
         else:
@@ -75,29 +74,25 @@ def _packed(state, row, count, items, block):
 
 def _launch_quickly(itself, given, _):
     """`quick(table, n, chunks, arguments)`: run the kernel and answer True, or False if its types are not known."""
-    state, table = _as_long(itself), _as_long(word_at(given))
-    n, chunks, arguments = _as_long(word_at(given + 8)), _as_long(word_at(given + 16)), word_at(given + 24)
+    state, table = as_long(itself), as_long(word_at(given))
+    n, chunks, arguments = as_long(word_at(given + 8)), as_long(word_at(given + 16)), word_at(given + 24)
     count = word_at(table)
-    if word_at(arguments + _LENGTH) != count:
-        return _truth(0)
+    if word_at(arguments + LENGTH) != count:
+        return truth(0)
     block = word_at(state + 8 * (BLOCK if chunks == 1 else SHARED_BLOCK))
     for i in range(word_at(table + 8)):
         row = table + 16 + i * (16 * count + 8)
-        if _packed(state, row + 8, count, arguments + _ITEMS, block):
+        if _packed(state, row + 8, count, arguments + ITEMS, block):
             if chunks == 1:
                 call_entry((word_at(row), block, 0, n))
             else:
                 call_loop((word_at(state + 8 * LOOP), word_at(row), block, n, chunks))
-            return _truth(1)
-    return _truth(0)
-
-
-_alive: list[Any] = []  # what the function below refers to by address
+            return truth(1)
+    return truth(0)
 
 
 def make_quick(state: np.ndarray) -> Callable[[int, int, int, tuple], bool]:
     """The function `quick(table, n, chunks, arguments)` over these words of state."""
     state[:BLOCK] = id(np.ndarray), id(float), id(int), id(bool)
-    compiled = cfunc(types.intp(types.intp, types.intp, types.intp), cache=True)(_launch_quickly)
-    _alive.extend((compiled, state))
-    return make("quick", compiled.address, METH_FASTCALL, state.ctypes.data)
+    compiled = cfunc(types.intp(types.intp, types.intp, types.intp), cache=True)(keyed(_launch_quickly))
+    return make("quick", compiled, METH_FASTCALL, state.ctypes.data)

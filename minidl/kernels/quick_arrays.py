@@ -7,13 +7,14 @@ it stands in for.
 """
 
 import ctypes
-from typing import Any
+from importlib import import_module
 
 import numpy as np
 from llvmlite import binding, ir
 from numba import cfunc, types
 
 from .builtin import replace, vectorcall
+from .fingerprint import keyed
 from .inner import inner
 from .memory import (
     ALIGN_FROM,
@@ -24,17 +25,19 @@ from .memory import (
     DTYPE,
     EXTENTS,
     FLAGS,
-    HEAD,
+    ITEMS,
+    LENGTH,
     NDIM,
     STRIDES,
+    TYPE,
     WRITEABLE,
 )
+from .quick import as_long, clear, error, truth
 from .team import half_at, intrinsic, put, word_at
 
 _CARRAY = C_CONTIGUOUS | ALIGNED | WRITEABLE
 _MOST = 8  # dimensions of a new array
 _INWARDS = (0, 2, 3, 1)  # places of images, rows, columns and channels, the innermost in memory last
-_TYPE, _LENGTH, _ITEMS = HEAD - 8, HEAD, tuple.__basicsize__  # of any object, of a tuple
 _NEW_FROM_DESCR, _SET_BASE_OBJECT = 94, 282  # places in NumPy's table of functions, the same since 1.7
 _NAMES = {"ndarray": np.ndarray, "tuple": tuple} | {name: np.dtype(name) for name in ("float32", "float64", "int64")}
 
@@ -42,22 +45,17 @@ _word, _half = types.intp, types.intc
 _call = types.ExternalFunction("minidl_call", _word(_word, _word, _word, _word))
 _hold = types.ExternalFunction("Py_IncRef", types.void(_word))
 _release = types.ExternalFunction("Py_DecRef", types.void(_word))
-_as_long = types.ExternalFunction("PyLong_AsLongLong", types.int64(_word))
-_error = types.ExternalFunction("PyErr_Occurred", _word())
-_truth = types.ExternalFunction("PyBool_FromLong", _word(types.int64))
-_clear = types.ExternalFunction("PyErr_Clear", types.void())
 _new = types.ExternalFunction("minidl_new", _word(_word, _word, _half, _word, _word, _word, _half, _word))
 _set_base = types.ExternalFunction("minidl_set_base", _half(_word, _word))
 
 
 def _name_addresses() -> None:
     """Make known what the code refers to by name: objects, and NumPy's functions."""
-    core: Any = getattr(np, "_core", None) or np.core
+    core = "numpy._core" if np.__version__ >= "2" else "numpy.core"
+    table = import_module(f"{core}._multiarray_umath")._ARRAY_API
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    functions = (ctypes.c_void_p * (_SET_BASE_OBJECT + 1)).from_address(
-        pointer_of(core._multiarray_umath._ARRAY_API, None)
-    )
+    functions = (ctypes.c_void_p * (_SET_BASE_OBJECT + 1)).from_address(pointer_of(table, None))
     binding.add_symbol("minidl_call", vectorcall())
     binding.add_symbol("minidl_new", functions[_NEW_FROM_DESCR])
     binding.add_symbol("minidl_set_base", functions[_SET_BASE_OBJECT])
@@ -110,7 +108,7 @@ def _size(ndim, extents):
 
 @inner
 def _lies_in_a_row(array, item):
-    """Whether a float array's elements in canonical order, `item` bytes each, follow one another."""
+    """Whether an array's elements in canonical order, `item` bytes each, follow one another."""
     if half_at(array + NDIM) != 4:
         return half_at(array + FLAGS) & C_CONTIGUOUS != 0
     extents, strides, step = word_at(array + EXTENTS), word_at(array + STRIDES), item
@@ -136,7 +134,7 @@ def _over(owner, dtype, ndim, extents, strides, data, flags):
 
 
 def _flat(function, given, count, names):
-    if names == 0 and count == 1 and word_at(word_at(given) + _TYPE) == _named("ndarray"):
+    if names == 0 and count == 1 and word_at(word_at(given) + TYPE) == _named("ndarray"):
         array = word_at(given)
         dtype, ndim = word_at(array + DTYPE), half_at(array + NDIM)
         item = _item_size(dtype)
@@ -152,7 +150,7 @@ def _flat(function, given, count, names):
 
 
 def _dense(function, given, count, names):
-    if names == 0 and count == 1 and word_at(word_at(given) + _TYPE) == _named("ndarray"):
+    if names == 0 and count == 1 and word_at(word_at(given) + TYPE) == _named("ndarray"):
         array = word_at(given)
         item = _item_size(word_at(array + DTYPE))
         if item and _lies_in_a_row(array, item):
@@ -164,13 +162,13 @@ def _dense(function, given, count, names):
 @inner
 def _read_shape(shape, extents):
     """Put a tuple's whole numbers into words; False if it is not one of at most `_MOST` of them, none below 0."""
-    if word_at(shape + _TYPE) != _named("tuple") or word_at(shape + _LENGTH) > _MOST:
+    if word_at(shape + TYPE) != _named("tuple") or word_at(shape + LENGTH) > _MOST:
         return False
-    for d in range(word_at(shape + _LENGTH)):
-        extent = _as_long(word_at(shape + _ITEMS + 8 * d))
+    for d in range(word_at(shape + LENGTH)):
+        extent = as_long(word_at(shape + ITEMS + 8 * d))
         if extent < 0:
-            if _error() != 0:
-                _clear()
+            if error() != 0:
+                clear()
             return False
         put(extents + 8 * d, extent)
     return True
@@ -192,7 +190,7 @@ def _empty(function, given, count, names):
     item = _item_size(dtype)
     if item == 0 or not _read_shape(shape, extents):
         return _call(function, given, count, names)
-    ndim = word_at(shape + _LENGTH)
+    ndim = word_at(shape + LENGTH)
     size = _size(ndim, extents)
     strides = _strides_of_images(extents, _room(4), item) if ndim == 4 else 0  # 0: NumPy's own, which is C order
     _hold(dtype)
@@ -211,7 +209,7 @@ def _empty(function, given, count, names):
 @inner
 def _are_alike(array, first):
     ndim, extents = half_at(first + NDIM), word_at(first + EXTENTS)
-    if word_at(array + _TYPE) != _named("ndarray") or half_at(array + FLAGS) & _CARRAY != _CARRAY:
+    if word_at(array + TYPE) != _named("ndarray") or half_at(array + FLAGS) & _CARRAY != _CARRAY:
         return False
     if word_at(array + DTYPE) != word_at(first + DTYPE) or half_at(array + NDIM) != ndim:
         return False
@@ -223,12 +221,12 @@ def _are_alike(array, first):
 
 
 def _alike(function, given, count, names):
-    if names == 0 and count > 0 and word_at(word_at(given) + _TYPE) == _named("ndarray"):
+    if names == 0 and count > 0 and word_at(word_at(given) + TYPE) == _named("ndarray"):
         agree = True
         for i in range(count):
             agree = agree and _are_alike(word_at(given + 8 * i), word_at(given))
         if agree:
-            return _truth(1)
+            return truth(1)
     return _call(function, given, count, names)
 
 
@@ -237,4 +235,4 @@ def replace_by_machine_code() -> None:
     _name_addresses()
     signature = _word(_word, _word, _word, _word)
     for name, function in (("flat", _flat), ("dense", _dense), ("empty", _empty), ("alike", _alike)):
-        replace(name, cfunc(signature, cache=True)(function))
+        replace(name, cfunc(signature, cache=True)(keyed(function)))

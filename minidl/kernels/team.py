@@ -6,9 +6,9 @@ thread that was held up. Launches go up and down their stretches by turns, so th
 left in the caches. Neither the thread nor the order of chunks changes a bit.
 
 The thread that launches does not wait for the others to come, only for those inside to leave: one that wakes up late
-finds the round closed. Between rounds they watch a word of memory for a tenth of a millisecond, longer than a step's
-Python takes between two launches, then sleep until they are woken. Entering and closing are sequentially consistent:
-either a thread sees that the round is closed, or the one that closed it sees that somebody is inside.
+finds the round closed. Between rounds they watch a word of memory for about a tenth of a millisecond, longer than a
+step's Python takes between two launches, then sleep until they are woken. Entering and closing are sequentially
+consistent: either a thread sees that the round is closed, or the one that closed it sees that somebody is inside.
 """
 
 import ctypes
@@ -21,6 +21,7 @@ from llvmlite import ir
 from numba import cfunc, extending, types
 from numba.core import cgutils
 
+from .fingerprint import keyed
 from .inner import inner
 from .launch import THREADS
 
@@ -29,15 +30,16 @@ _INT64 = ir.IntType(64)
 # Words of the shared block. Of a launch: its kernel's entry point, where its arguments lie, its range, its chunks, how
 # many stretches of chunks and threads, and whether it runs down; then how many threads of the team are left.
 ENTRY, ARGUMENTS, N, CHUNKS, STRETCHES, DOWN, HIRED = range(THREADS + 1, THREADS + 8)
-ROUND, INSIDE, FIRST = range(THREADS + 8, THREADS + 32, 8)  # each on a cache line of its own; a round is odd while open
+ROUND, INSIDE, FIRST = range(THREADS + 8, THREADS + 32, 8)  # a cache line apart; a round is odd while it is open
 NUMBERED = ROUND + 1  # threads of the team that have a number: from 1 on, as 0 is the one that launches
 APART, ASLEEP, LOCK = 8, 1, 2  # a thread's words, from FIRST on: the next chunk of its stretch, and where it sleeps
 LEAVE = -1  # a round after which there are no others
-_SPINS = 5000  # 0.1 ms
+_SPINS = 5000  # about 0.1 ms where a pause takes 20 to 30 ns
 _NAP = 20  # us
 _PATIENCE = 1.0  # s
 _NO_THREAD = ctypes.c_ulong(-1).value
-_PAUSES = {"x86_64": ("llvm.x86.sse2.pause", []), "aarch64": ("llvm.aarch64.hint", [1])}
+_X86, _ARM = ("llvm.x86.sse2.pause", []), ("llvm.aarch64.hint", [1])
+_PAUSES = {"x86_64": _X86, "amd64": _X86, "aarch64": _ARM, "arm64": _ARM}  # by what Linux, Windows and macOS call them
 
 _save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
 _restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
@@ -62,7 +64,7 @@ def word_at(typing, address):
 
 @intrinsic
 def half_at(typing, address):
-    """The 32-bit word at an address."""
+    """The 32-bit word at an address, with its sign."""
 
     def codegen(context, builder, signature, arguments):
         return builder.sext(builder.load(_pointer(builder, arguments[0], 32)), _INT64)
@@ -112,8 +114,9 @@ def _pause(typing):
     """Tell the processor that the thread spins."""
 
     def codegen(context, builder, signature, arguments):
-        if platform.machine() in _PAUSES:
-            name, operands = _PAUSES[platform.machine()]
+        machine = platform.machine().lower()
+        if machine in _PAUSES:
+            name, operands = _PAUSES[machine]
             values = [ir.Constant(ir.IntType(32), operand) for operand in operands]
             kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
@@ -151,7 +154,7 @@ def _work(number, shared):
         stretch = (number + other) % stretches
         end, counter = chunks * (stretch + 1) // stretches, shared + 8 * (FIRST + APART * stretch)
         last = chunks * stretch // stretches + end - 1
-        while word_at(counter) < end:
+        while _seen(counter) < end:
             chunk = _claim(counter, 1)
             if chunk < end:
                 chunk = last - chunk if down else chunk
@@ -160,7 +163,7 @@ def _work(number, shared):
 
 @inner
 def share(entry, block, n, chunks, shared):
-    """Run the chunks, by as many threads as the shared block says."""
+    """Run the chunks, by as many threads as the shared block says; the caller holds the lock of launches that share."""
     stretches, down = min(word_at(shared + 8 * THREADS), chunks), 1 - word_at(shared + 8 * DOWN)
     put(shared + 8 * DOWN, down)
     if stretches == 1:
@@ -233,9 +236,10 @@ class Team:
     def __init__(self, shared: np.ndarray, threads: int):
         word, api = types.intp, ctypes.pythonapi
         self.shared, self.threads = shared, threads
-        self._run = cfunc(types.void(word, word, word, word), cache=True)(_run)
-        self._attend = cfunc(types.void(word), cache=True)(_attend)
+        self._run = cfunc(types.void(word, word, word, word), cache=True)(keyed(_run))
+        self._attend = cfunc(types.void(word), cache=True)(keyed(_attend))
         self.loop: int = self._run.address or 0  # of loop(entry, block, n, chunks)
+        shared[THREADS + 1 :] = 0
         api.PyThread_allocate_lock.restype, api.PyThread_start_new_thread.restype = ctypes.c_void_p, ctypes.c_ulong
         for number in range(threads):
             lock = api.PyThread_allocate_lock()
@@ -247,17 +251,13 @@ class Team:
             if api.PyThread_start_new_thread(run, shared_address) == _NO_THREAD:
                 shared[HIRED] -= 1  # the others do its chunks
 
-    def dismiss(self, sharing: Any) -> None:
-        """Let the threads end, before Python frees the code that they run; `sharing` is the lock that launches hold.
-
-        What is launched after that has one thread.
-        """
+    def dismiss(self) -> None:
+        """Let the threads end; there may be no launch under way, nor one of several threads after it."""
         end = time.monotonic() + _PATIENCE
-        if self.shared[HIRED] > 0 and sharing.acquire(timeout=_PATIENCE):
-            self.shared[THREADS], self.shared[ROUND] = 1, LEAVE
+        if self.shared[HIRED] > 0:
+            self.shared[ROUND] = LEAVE
             for number in range(1, self.threads):  # asleep or not: nobody sleeps any more
                 lock = int(self.shared[FIRST + APART * number + LOCK])
                 ctypes.pythonapi.PyThread_release_lock(ctypes.c_void_p(lock))
-            sharing.release()
             while self.shared[HIRED] > 0 and time.monotonic() < end:
                 time.sleep(1e-4)

@@ -1,6 +1,7 @@
 """`flat`, `dense`, `empty` and `alike` in machine code: the answers of the Python functions that they stand in for."""
 
 import gc
+import inspect
 import sys
 import weakref
 
@@ -31,12 +32,15 @@ def started():
     launch(nothing, 1, np.zeros(1))
 
 
-@pytest.fixture
-def calls(monkeypatch):
-    """The Python functions that were called: all begin with one of these two."""
-    seen, prod = [], layout.math.prod
-    monkeypatch.setattr(layout.math, "prod", lambda shape: (seen.append(shape), prod(shape))[1])
-    return seen
+def python_of(call) -> list[str]:
+    """The Python functions that run while something is called."""
+    names: list[str] = []
+    sys.setprofile(lambda frame, event, _: names.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return names[1:]  # without the call itself
 
 
 def same(mine: np.ndarray, plain: np.ndarray) -> bool:
@@ -142,14 +146,24 @@ def test_large_arrays_begin_at_a_cache_line_and_lie_within_their_memory(shape, d
     assert all((x == i).all() for i, x in enumerate(made))
 
 
-def test_the_usual_arrays_do_not_reach_python(calls):
-    for shape in ((), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (64, 16, 28, 28)):
-        empty(shape, SINGLE), empty(shape, DOUBLE)
-    assert calls == []
-    empty((2, 3), np.dtype(np.int64))
-    assert calls == []
-    empty((2, 3), np.dtype(np.int32)), empty((2, np.int64(3)), np.float32)
-    assert calls == [(2, 3), (2, 3)]
+def test_the_usual_arrays_do_not_reach_python():
+    def use(*dtypes):
+        for shape in ((), (5,), (3, 4), (2, 3, 4), (2, 3, 4, 5), (64, 16, 28, 28)):
+            for dtype in dtypes:
+                x = empty(shape, dtype)
+                flat(x), dense(x), alike(*[empty((3,), dtype)] * 3)
+
+    assert python_of(lambda: use(SINGLE, DOUBLE, np.dtype(np.int64))) == ["use"]
+    assert python_of(lambda: empty((np.int64(3), True), SINGLE)) == []
+    assert python_of(lambda: empty((2, 3), np.float32))[0] == "empty"
+    assert python_of(lambda: flat(np.zeros((2, 3), np.int32)))[0] == "flat"
+
+
+def test_they_are_described_as_the_python_functions_are():
+    for function in (flat, dense, empty, alike):
+        plain = PLAIN[function.__name__]
+        assert list(inspect.signature(function).parameters) == list(inspect.signature(plain).parameters)
+        assert function.__doc__ == plain.__doc__ and function.__module__ == layout.__name__
 
 
 def test_what_is_not_as_usual_raises_what_the_python_functions_do():
@@ -157,9 +171,11 @@ def test_what_is_not_as_usual_raises_what_the_python_functions_do():
         with pytest.raises((TypeError, ValueError, OverflowError)):
             empty(shape, dtype)
         assert sys.exc_info() == (None, None, None)
+    held = sys.getrefcount(SINGLE)
     for shape in ((1 << 40, 1 << 40), (1 << 62,), ((1 << 32) + 1, 1 << 32), (1 << 50,)):
         with pytest.raises((MemoryError, ValueError)):
             empty(shape, SINGLE)
+    assert sys.getrefcount(SINGLE) == held
     for arguments in ((), (np.zeros(2), np.zeros(2)), (None,), ([1.0],)):
         with pytest.raises((TypeError, AttributeError)):
             flat(*arguments)
