@@ -14,7 +14,7 @@ import numpy as np
 from .inner import inner
 from .launch import Kernel, Out, kernel, launch
 from .memory import address_of
-from .simd import turn
+from .turning import turn
 from .vectors import REGISTER
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

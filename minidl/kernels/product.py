@@ -13,7 +13,8 @@ import numpy as np
 from .inner import inner
 from .launch import Out, kernel
 from .registers import load, store
-from .simd import ROWS, make_tile, turn
+from .simd import ROWS, make_tile
+from .turning import turn
 
 _LANES, _ROWS_TOGETHER = 16, 16  # that are copied to panels: of a row at a time, and of a panel before the next one
 CHAIN = 256  # terms summed in a register before they are added up: longer chains round worse

@@ -16,15 +16,15 @@ from numba import types
 from numba.extending import intrinsic
 
 from .memory import CACHE_LINE
-from .vectors import INT32, INT64, REGISTER, Vectors, config
+from .vectors import INT64, REGISTER, Vectors, config
 
 VECTORS = 2  # registers beside each other in a row of the tile
 # Rows of the tallest tile. 12 * 2 sums, 2 registers of b and a few of a fill 32 registers; with 14 rows two sums spill.
 ROWS = 12 if REGISTER == 64 else 6
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
-# How many bytes of b to ask for ahead of time, 32 rows of a panel: the processor's own guesses end where a page does,
-# and come too late for a panel in the third-level cache. Not a stride's multiple: one more would spill the registers.
-_AHEAD = 4096
+# How far ahead of time to ask for memory, in terms and in rows: the processor's own guesses end where a page does, and
+# come too late for the third-level cache.
+_TERMS_AHEAD, _ROWS_AHEAD = 32, 2 * ROWS
 
 
 def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
@@ -89,6 +89,7 @@ class _Tile(Vectors):
     def build(self) -> None:
         """One tile for each height and number of registers; where a mask costs, one without it for all columns."""
         builder, row = self.builder, self.bytes(self.a_row)
+        self._look_ahead()
         self.rows_apart = [builder.mul(row, ir.Constant(INT64, m)) for m in range(_GROUP + 1)]
         after = builder.append_basic_block("tiled")
         for vectors in range(1, VECTORS + 1):
@@ -143,11 +144,13 @@ class _Tile(Vectors):
         builder.position_at_end(outer)
         i = builder.phi(INT64)
         starts = [builder.add(at, self._run(table, i)) for at, table in ((self.a, self.a_runs), (self.b, self.b_runs))]
+        starts = [zero, *starts, *self._ahead(*starts, len(masks))]
         builder.branch(inner)
         builder.position_at_end(inner)
-        t, a, b = (builder.phi(INT64) for _ in range(3))
-        results = self._multiply_add(a, b, phis[inner], masks)
-        following = [builder.add(t, one), builder.add(a, self.a_step), builder.add(b, self.b_step)]
+        walkers, steps = [builder.phi(INT64) for _ in starts], (one, self.a_step, self.b_step, *self.paces)
+        results = self._multiply_add(*walkers[1:3], phis[inner], masks)
+        self._ask(walkers[3:])
+        following = [builder.add(at, step) for at, step in zip(walkers, steps, strict=False)]
         builder.cbranch(builder.icmp_signed("<", following[0], self.run), inner, latch)
         builder.position_at_end(latch)
         next_run = builder.add(i, one)
@@ -155,24 +158,47 @@ class _Tile(Vectors):
         builder.position_at_end(after)
         i.add_incoming(self.first, before)
         i.add_incoming(next_run, latch)
-        for phi, start, step in zip((t, a, b), (zero, *starts), following, strict=True):
+        for phi, start, step in zip(walkers, starts, following, strict=True):
             phi.add_incoming(start, outer)
             phi.add_incoming(step, inner)
-        for here, within, done, result in zip(
-            *map(chain.from_iterable, (phis[outer], phis[inner], phis[after], results)), strict=True
-        ):
-            here.add_incoming(self.zero, before)
-            here.add_incoming(result, latch)
-            within.add_incoming(here, outer)
-            within.add_incoming(result, inner)
-            done.add_incoming(self.zero, before)
-            done.add_incoming(result, latch)
+        grids = (phis[outer], phis[inner], phis[after], results)
+        for here, within, done, result in zip(*map(chain.from_iterable, grids), strict=True):
+            for phi, start, block in ((here, self.zero, before), (within, here, outer), (done, self.zero, before)):
+                phi.add_incoming(start, block)
+                phi.add_incoming(result, inner if phi is within else latch)
         return phis[after]
 
     def _run(self, table: Any, i: Any) -> Any:
         """Where run i starts, in bytes."""
         address = self.builder.add(table, self.builder.shl(i, ir.Constant(INT64, 3)))
         return self.bytes(self.builder.load(self.builder.inttoptr(address, INT64.as_pointer())))
+
+    def _look_ahead(self) -> None:
+        """How far from where a run begins to ask for memory, and how far that moves with each term.
+
+        Where rows of a lie side by side, for the rows to come. Else for b's terms to come, and for a's if it is they
+        that lie apart.
+        """
+        builder, line, terms = self.builder, ir.Constant(INT64, CACHE_LINE), ir.Constant(INT64, _TERMS_AHEAD)
+        self.beside = builder.icmp_signed("==", self.a_step, ir.Constant(INT64, self.size))
+        self.dense = builder.and_(self.beside, builder.icmp_signed("<=", self.a_row, self.run))
+        rows = builder.mul(self.bytes(self.a_row), ir.Constant(INT64, _ROWS_AHEAD))
+        self.ahead = builder.select(self.dense, rows, builder.mul(self.b_step, terms)), builder.mul(self.a_step, terms)
+        pace = builder.select(self.dense, line, self.b_step)
+        self.paces = pace, builder.select(self.beside, pace, self.a_step)
+
+    def _ahead(self, a: Any, b: Any, count: int) -> list[Any]:
+        """The first `count` of two places to ask for memory, for a run that begins at a and b."""
+        builder, (first, second) = self.builder, self.ahead
+        right = builder.add(builder.select(self.dense, a, b), first)
+        return [right, builder.select(self.beside, right, builder.add(a, second))][:count]
+
+    def _ask(self, places: list[Any]) -> None:
+        """Prefetch as many lines of the first as a row of the tile takes, one of the others."""
+        for line in range(0, REGISTER * len(places), CACHE_LINE):
+            self.prefetch(self.builder.add(places[0], ir.Constant(INT64, line)))
+        for place in places[1:]:
+            self.prefetch(place)
 
     def _left(self, start: Any, rows: int) -> list[Any]:
         """The elements a[r], each in every lane of a register."""
@@ -192,8 +218,6 @@ class _Tile(Vectors):
 
     def _multiply_add(self, a: Any, b: Any, sums: list[list[Any]], masks: list[Any]) -> list[list[Any]]:
         right = self._row(b, masks)
-        for line in range(0, REGISTER * len(masks), CACHE_LINE):
-            self.prefetch(self.builder.add(b, ir.Constant(INT64, _AHEAD + line)))
         return [
             [self.call("fma", self.vector, [left, *terms]) for terms in zip(right, row_sums, strict=True)]
             for left, row_sums in zip(self._left(a, len(sums)), sums, strict=True)
@@ -215,57 +239,3 @@ class _Tile(Vectors):
                     result = builder.fadd(result, self.load(builder.add(base, place), mask))
                 self.store(result, builder.add(address, place), mask)
             address, base = builder.add(address, self.bytes(self.c_row)), builder.add(base, self.bytes(self.base_row))
-
-
-@intrinsic
-def _turn(typing, x, x_start, x_row, rows, columns, y, y_start, y_row):
-    signature = types.void(x, *[types.intp] * 4, y, *[types.intp] * 2)
-
-    def codegen(context, builder, signature, arguments):
-        x, x_start, x_row, rows, columns, y, y_start, y_row = arguments
-        vectors = Vectors(context, builder, signature.args[0].dtype)
-        lanes, across, down = vectors.lanes, vectors.mask(columns), vectors.mask(rows)
-        source, target = vectors.address(signature.args[0], x, x_start), vectors.address(signature.args[5], y, y_start)
-        registers = []
-        for r in range(lanes):
-            here = builder.icmp_signed("<", ir.Constant(INT64, r), rows)
-            registers.append(vectors.load(source, builder.and_(across, vectors.spread(here))))
-            source = builder.add(source, vectors.bytes(x_row))
-        for r, register in enumerate(_transposed(builder, registers)):
-            here = builder.icmp_signed("<", ir.Constant(INT64, r), columns)
-            vectors.store(register, target, builder.and_(down, vectors.spread(here)))
-            target = builder.add(target, vectors.bytes(y_row))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _transposed(builder: Any, registers: list[Any]) -> list[Any]:
-    """What lies in even places of registers i and i + apart goes to the one, in odd places to the other, for each power
-    of two apart: that turns rows into columns.
-
-    The places are at first those within each 16 bytes, then the 16 bytes: the shuffles that take one instruction.
-    """
-    lanes, registers = len(registers), list(registers)
-    index, each = ir.VectorType(INT32, lanes), 2 if registers[0].type.element == ir.DoubleType() else 4
-    for bit in range(lanes.bit_length() - 1):
-        apart = 1 << bit
-        size, among = (1, each) if apart < each else (each, lanes)
-        starts = [start + side for start in range(0, lanes, among) for side in (0, lanes)]
-        even = [i + n for start in starts for i in range(start, start + among, 2 * size) for n in range(size)]
-        for i in (i for i in range(lanes) if not i & apart):
-            pair = registers[i], registers[i + apart]
-            for k, order in ((i, even), (i + apart, [place + size for place in even])):
-                registers[k] = builder.shuffle_vector(*pair, ir.Constant(index, order))
-    return registers
-
-
-def _plain_turn(x, x_start, x_row, rows, columns, y, y_start, y_row):
-    for r in range(rows):
-        for c in range(columns):
-            y[y_start + c * y_row + r] = x[x_start + r * x_row + c]
-
-
-# turn(x, x_start, x_row, rows, columns, y, y_start, y_row): y[c, r] = x[r, c] for a block of at most a register's lanes
-# each way of two flat arrays; starts and strides count elements.
-turn: Any = _plain_turn if config.DISABLE_JIT else _turn
