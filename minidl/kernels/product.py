@@ -13,8 +13,9 @@ import numpy as np
 from .inner import inner
 from .launch import Out, kernel
 from .registers import load, store
-from .simd import ROWS, make_tile
+from .simd import ROWS, SINGLE_ROWS, make_tile
 from .turning import turn
+from .vectors import REGISTER
 
 _LANES, _ROWS_TOGETHER = 16, 16  # that are copied to panels: of a row at a time, and of a panel before the next one
 CHAIN = 256  # terms summed in a register before they are added up: longer chains round worse
@@ -98,7 +99,8 @@ _tile = make_tile()
 @inner(forceinline=True)
 def _cut(job, columns, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, bias_at, add):
     """Run a job's grid of rows for one panel: cut its rows into tiles of nearly equal heights."""
-    tiles = max(1, (job[_ROWS] + ROWS - 1) // ROWS)
+    most = SINGLE_ROWS if columns * a.itemsize <= REGISTER else ROWS
+    tiles = max(1, (job[_ROWS] + most - 1) // most)
     height, taller = job[_ROWS] // tiles, job[_ROWS] % tiles
     a_row, c_row, right, step = job[_A_ROW], job[_C_ROW], (b_at, job[_B_STEP]), job[_A_STEP]
     for o in range(job[_OUTER]):

@@ -21,6 +21,7 @@ from .vectors import INT64, REGISTER, Vectors, config
 VECTORS = 2  # registers beside each other in a row of the tile
 # Rows of the tallest tile. 12 * 2 sums, 2 registers of b and a few of a fill 32 registers; with 14 rows two sums spill.
 ROWS = 12 if REGISTER == 64 else 6
+SINGLE_ROWS = ROWS * 4 // 3  # the same of a tile one register wide, which with fewer waits for its own sums
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 # How far ahead of time to ask for memory, in terms and in rows: the processor's own guesses end where a page does, and
 # come too late for the third-level cache.
@@ -33,7 +34,8 @@ def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
 
     c[start + r * row + j] = base[start + r * row + j] + sum over `runs` runs i from `first` on, and t < run, of
     a[start + a_runs[i] + t * step + r * row] * b[start + b_runs[i] + t * step + j],
-    for r < rows <= ROWS and j < columns, of which there are at most VECTORS registers; without `add`, base is not read.
+    for r < rows and j < columns, which fill at most VECTORS registers, where there are at most ROWS rows, or one, where
+    there are at most SINGLE_ROWS; without `add`, base is not read.
     All are flat arrays of one dtype; starts, strides and runs count elements; `base` may be `c` itself. Given
     `heights`, rows must be one of them, and columns whole registers: much less code.
     """
@@ -70,7 +72,7 @@ class _Tile(Vectors):
 
     def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, heights: Any):
         super().__init__(context, builder, kinds[1].dtype)
-        self.heights, self.masked = heights or range(1, ROWS + 1), not heights
+        self.heights, self.masked = heights, not heights
         size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, self.add = arguments
         (self.rows, self.columns), (a_start, self.a_row, a_step), (b_start, b_step) = map(
             self._parts, (size, a_at, b_at)
@@ -119,7 +121,7 @@ class _Tile(Vectors):
         builder = self.builder
         after, default = builder.append_basic_block("after"), builder.append_basic_block("default")
         switch = builder.switch(self.rows, default)
-        for rows in self.heights:
+        for rows in self.heights or range(1, (SINGLE_ROWS if len(masks) == 1 else ROWS) + 1):
             block = builder.append_basic_block(f"rows_{rows}")
             switch.add_case(ir.Constant(INT64, rows), block)
             builder.position_at_end(block)

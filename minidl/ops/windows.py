@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.product import CHAIN, Grid, Job, table
-from ..kernels.simd import ROWS
+from ..kernels.simd import ROWS, SINGLE_ROWS
+from ..kernels.vectors import REGISTER
 
 BLOCK_BYTES = 1 << 18  # of images that are worked on together: they stay in the second-level cache
 BLOCKS = 16  # of images, at least: fewer could not be shared evenly between threads
@@ -130,14 +131,17 @@ def plan(steps: list[Steps], jobs: Sequence[list[Job]], grid: Grid, covered: boo
     return Plan(a_runs, b_runs, table([*jobs[0], *jobs[1]]), np.array(grid, np.int64), grid.items, covered)
 
 
-def _cost(rows: int) -> float:
-    """Time of so many rows, cut into tiles: a tile of fewer than six waits for its own sums."""
-    tiles = -(-rows // ROWS)
-    return sum(max(h, 3.5 + 0.35 * h) for h in (rows * (t + 1) // tiles - rows * t // tiles for t in range(tiles)))
+def _cost(rows: int, single: bool) -> float:
+    """Time of so many rows, cut into tiles; one of few rows waits for its own sums."""
+    most, wait = (SINGLE_ROWS, 7.0) if single else (ROWS, 3.5)
+    tiles = -(-rows // most)
+    return sum(max(h, wait + 0.35 * h) for h in (rows * (t + 1) // tiles - rows * t // tiles for t in range(tiles)))
 
 
-def _loops(axes: list[tuple[int, int, int]]) -> dict[str, int]:
-    """The loops of a job over three axes (length, stride in a, stride in c), innermost last."""
+def _loops(axes: list[tuple[int, int, int]], single: bool) -> dict[str, int]:
+    """The loops of a job over three axes (length, stride in a, stride in c), innermost last; `single`: of tiles one
+    register wide.
+    """
     merged: list[tuple[int, int, int]] = []
     for axis in axes:
         length, a, c = axis
@@ -145,7 +149,7 @@ def _loops(axes: list[tuple[int, int, int]]) -> dict[str, int]:
             merged[-1] = (merged[-1][0] * length, a, c)
         else:
             merged.append(axis)
-    best = min(reversed(merged), key=lambda axis: _cost(axis[0]) / axis[0])
+    best = min(reversed(merged), key=lambda axis: _cost(axis[0], single) / axis[0])
     merged.remove(best)
     outer, inner = [*[(1, 0, 0)] * 2, *merged][-2:]
     loops = {"rows": best[0], "a_row": best[1], "c_row": best[2]}
@@ -197,7 +201,8 @@ def sliding(
                     (images, source.image, target.image),
                     (v.length, source.at(v.apart, 0), target.at(v.step, 0)),
                     (h.length, source.at(0, h.apart), target.at(0, h.step)),
-                ]
+                ],
+                single=columns * itemsize <= REGISTER,
             )
             found.append(Job(columns=columns, first=first, runs=len(terms.a), c=at, **terms.strides, **loops))
         steps.append(terms)
