@@ -25,7 +25,7 @@ SINGLE_ROWS = ROWS * 4 // 3  # the same of a tile one register wide, which with 
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 # How far ahead of time to ask for memory, in terms and in rows: the processor's own guesses end where a page does, and
 # come too late for the third-level cache.
-_TERMS_AHEAD, _ROWS_AHEAD = 32, 2 * ROWS
+_TERMS_AHEAD, _ROWS_AHEAD = 64, 4 * ROWS
 
 
 def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
