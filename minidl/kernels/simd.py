@@ -150,7 +150,7 @@ class _Tile(Vectors):
         builder.branch(inner)
         builder.position_at_end(inner)
         walkers, steps = [builder.phi(INT64) for _ in starts], (one, self.a_step, self.b_step, *self.paces)
-        results = self._multiply_add(*walkers[1:3], phis[inner], masks)
+        results = self._multiply_add(walkers[1], walkers[2], phis[inner], masks)
         self._ask(walkers[3:])
         following = [builder.add(at, step) for at, step in zip(walkers, steps, strict=False)]
         builder.cbranch(builder.icmp_signed("<", following[0], self.run), inner, latch)
