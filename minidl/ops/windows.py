@@ -5,7 +5,7 @@ of columns are a rectangle of pixels that sum over the same places. The inside o
 another: no image is padded, nothing is multiplied by padding, and strides and dilations are strides of memory.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -157,6 +157,14 @@ def _loops(axes: list[tuple[int, int, int]], single: bool) -> dict[str, int]:
     return loops | {"inner": inner[0], "a_inner": inner[1], "c_inner": inner[2]}
 
 
+def _rectangles(axes: Iterable[list[Run]], width: int) -> Iterator[tuple[Run, Run]]:
+    """Each run of rows with each of columns, but with all columns at once where the rows see nothing."""
+    down, across = axes
+    whole = [Run(0, 1, width, (), (), 0)]
+    for v in down:
+        yield from product([v], across if v.places else whole)
+
+
 def _terms(v: Run, h: Run, source: Extents, sums: int, window: int, layout: Layout) -> Steps:
     """What the pixels of a rectangle sum over: runs of a place's channels, or of those of all places in a row."""
     beside, by_channel = h.between * source.channels, sums * layout.channel
@@ -192,7 +200,7 @@ def sliding(
     most = min(ROWS, BLOCK_BYTES // (source.image * itemsize), count * groups * panels // BLOCKS)
     blocks, size, last = blocks_of(count, most)
     steps, jobs, first = [], ([], []), 0
-    for v, h in product(*axes):
+    for v, h in _rectangles(axes, target.width):
         terms = _terms(v, h, source, sums, window, layout)
         at = target.at(v.start, h.start)
         for images, found in zip((size, last), jobs, strict=True):
