@@ -27,6 +27,9 @@ from .vectors import REGISTER
 
 BLOCK = 4 * ROWS  # rows of the result that share a panel of the right operand while it is in the cache
 TALL = 12 * ROWS  # the same where there are panels or rows enough for every thread: fewer passes over the right operand
+# The same where there are fewer rows than columns, and few panels: each thread then has panels of its own, most of
+# which it copied itself, rather than rows of its own.
+SHORT = 16
 COPY_FROM = 256  # rows of the result and columns from which panels side by side in memory pay for their copy
 # Rows and columns of the result from which rows of the left operand, or of its transpose, that lie whole pages apart,
 # and so share few places of the first-level cache, pay for a copy of them a cache line further apart.
@@ -161,8 +164,9 @@ def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tup
     """Parts of the sum, or blocks of rows, and their jobs."""
     panels = -(-n // layout.width)
     many = max(panels, panels * m // (FEW * TALL)) >= FEW
-    blocks = max(1, -(-m // (TALL if many else BLOCK)))
     parts = -(-k // TERMS) if split else 1
+    by_panel = m < n and not many and parts == 1
+    blocks = max(1, -(-m // (TALL if many else SHORT if by_panel else BLOCK)))
     if parts > 1:
         terms = -(-k // (parts * CHAIN)) * CHAIN
         parts = blocks = -(-k // terms)
@@ -173,7 +177,8 @@ def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tup
         blocks = max(1, -(-m // rows))
         apart = rows * layout.a_row, 0, rows * n
         full, last = _jobs(rows, k, n, layout, add), _jobs(m - (blocks - 1) * rows, k, n, layout, add)
-    grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, b_panel=layout.b_panel)
+    placed = {"b_panel": layout.b_panel, "by_panel": int(by_panel)}
+    grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, **placed)
     return parts, grid, table([*full, *last])
 
 

@@ -66,6 +66,7 @@ class Grid(NamedTuple):
     c_group: int = 0
     a_panel: int = 0
     b_panel: int = 0
+    by_panel: int = 0  # whether neighbours in the kernel's range are blocks of a panel rather than panels of a block
 
     @property
     def items(self) -> int:
@@ -90,7 +91,7 @@ def table(jobs: list[Job]) -> np.ndarray:
 (_ROWS, _COLUMNS, _FIRST, _RUNS, _RUN, _A_STEP, _B_STEP, _A, _A_ROW, _B, _C, _C_ROW) = range(12)
 (_OUTER, _A_OUTER, _C_OUTER, _INNER, _A_INNER, _C_INNER, _LEFT, _MODE) = range(12, 20)
 (_BLOCKS, _GROUPS, _PANELS, _TOGETHER, _JOBS, _WIDTH, _A_BLOCK, _B_BLOCK, _C_BLOCK) = range(9)
-(_A_GROUP, _B_GROUP, _C_GROUP, _A_PANEL, _B_PANEL) = range(9, 14)
+(_A_GROUP, _B_GROUP, _C_GROUP, _A_PANEL, _B_PANEL, _BY_PANEL) = range(9, 15)
 
 
 _tile = make_tile()
@@ -141,10 +142,13 @@ def multiply(a, b, bias, c: Out, a_runs, b_runs, jobs, grid, low, high):
     Where jobs add to what is in c, c is passed as `bias`, too: that is how the kernel says what it reads.
     """
     groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
-    parts = (panels + together - 1) // together
+    parts, blocks = (panels + together - 1) // together, grid[_BLOCKS]
     for item in range(low, high):
-        part, group, block = item % parts, item // parts % groups, item // (parts * groups)
-        from_, to = (0, many) if block < grid[_BLOCKS] - 1 else (many, len(jobs))
+        if grid[_BY_PANEL] != 0:
+            part, group, block = item // (blocks * groups), item // blocks % groups, item % blocks
+        else:
+            part, group, block = item % parts, item // parts % groups, item // (parts * groups)
+        from_, to = (0, many) if block < blocks - 1 else (many, len(jobs))
         a_at = block * grid[_A_BLOCK] + group * grid[_A_GROUP]
         b_at = block * grid[_B_BLOCK] + group * grid[_B_GROUP]
         at = a_at, b_at, block * grid[_C_BLOCK] + group * grid[_C_GROUP], group * grid[_C_GROUP]
