@@ -23,9 +23,10 @@ VECTORS = 2  # registers beside each other in a row of the tile
 ROWS = 12 if REGISTER == 64 else 6
 SINGLE_ROWS = ROWS * 4 // 3  # the same of a tile one register wide, which with fewer waits for its own sums
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
-# How far ahead of time to ask for memory, in terms and in rows: the processor's own guesses end where a page does, and
-# come too late for the third-level cache.
-_TERMS_AHEAD, _ROWS_AHEAD = 64, 4 * ROWS
+# How far ahead of time to ask for memory, where rows or terms come: the processor's own guesses end where a page does,
+# and come too late for the third-level cache. Of terms that lie FAR bytes apart fewer are asked for: they share few
+# places of the first-level cache.
+_ROWS_AHEAD, _BYTES_AHEAD, _FAR = 4 * ROWS, 8192, 256
 
 
 def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
@@ -146,12 +147,12 @@ class _Tile(Vectors):
         builder.position_at_end(outer)
         i = builder.phi(INT64)
         starts = [builder.add(at, self._run(table, i)) for at, table in ((self.a, self.a_runs), (self.b, self.b_runs))]
-        starts = [zero, *starts, *self._ahead(*starts, len(masks))]
+        starts = [zero, *starts, *self._ahead(*starts, 1 if self.heights else len(masks))]
         builder.branch(inner)
         builder.position_at_end(inner)
         walkers, steps = [builder.phi(INT64) for _ in starts], (one, self.a_step, self.b_step, *self.paces)
         results = self._multiply_add(walkers[1], walkers[2], phis[inner], masks)
-        self._ask(walkers[3:])
+        self._ask(walkers[3:], len(masks))
         following = [builder.add(at, step) for at, step in zip(walkers, steps, strict=False)]
         builder.cbranch(builder.icmp_signed("<", following[0], self.run), inner, latch)
         builder.position_at_end(latch)
@@ -178,26 +179,31 @@ class _Tile(Vectors):
     def _look_ahead(self) -> None:
         """How far from where a run begins to ask for memory, and how far that moves with each term.
 
-        Where rows of a lie side by side, for the rows to come. Else for b's terms to come, and for a's if it is they
-        that lie apart.
+        Where rows of a lie side by side, for the rows to come. Else for b's terms to come, and for a's where they lie
+        apart, but not far.
         """
-        builder, line, terms = self.builder, ir.Constant(INT64, CACHE_LINE), ir.Constant(INT64, _TERMS_AHEAD)
-        self.beside = builder.icmp_signed("==", self.a_step, ir.Constant(INT64, self.size))
-        self.dense = builder.and_(self.beside, builder.icmp_signed("<=", self.a_row, self.run))
+        builder, line, none = self.builder, ir.Constant(INT64, CACHE_LINE), ir.Constant(INT64, 0)
+        more, less = (ir.Constant(INT64, _BYTES_AHEAD // n) for n in (1, 2))
+        near = [builder.icmp_signed("<=", step, ir.Constant(INT64, _FAR)) for step in (self.a_step, self.b_step)]
+        beside = builder.icmp_signed("==", self.a_step, ir.Constant(INT64, self.size))
+        self.dense = builder.and_(beside, builder.icmp_signed("<=", self.a_row, self.run))
+        if self.heights:  # whose sums are short, and each has a panel of its own
+            self.dense, near[1] = (ir.Constant(beside.type, 0),) * 2
         rows = builder.mul(self.bytes(self.a_row), ir.Constant(INT64, _ROWS_AHEAD))
-        self.ahead = builder.select(self.dense, rows, builder.mul(self.b_step, terms)), builder.mul(self.a_step, terms)
-        pace = builder.select(self.dense, line, self.b_step)
-        self.paces = pace, builder.select(self.beside, pace, self.a_step)
+        self.ahead = builder.select(self.dense, rows, builder.select(near[1], more, less)), more
+        self.both = builder.and_(near[0], builder.not_(beside))
+        self.paces = builder.select(self.dense, line, self.b_step), builder.select(self.both, self.a_step, none)
 
     def _ahead(self, a: Any, b: Any, count: int) -> list[Any]:
         """The first `count` of two places to ask for memory, for a run that begins at a and b."""
         builder, (first, second) = self.builder, self.ahead
         right = builder.add(builder.select(self.dense, a, b), first)
-        return [right, builder.select(self.beside, right, builder.add(a, second))][:count]
+        left = builder.select(self.both, builder.add(a, second), self.a_runs)  # or what is in the cache anyway
+        return [right, left][:count]
 
-    def _ask(self, places: list[Any]) -> None:
-        """Prefetch as many lines of the first as a row of the tile takes, one of the others."""
-        for line in range(0, REGISTER * len(places), CACHE_LINE):
+    def _ask(self, places: list[Any], vectors: int) -> None:
+        """Prefetch as many lines of the first as a row of so many registers takes, one of the others."""
+        for line in range(0, REGISTER * vectors, CACHE_LINE):
             self.prefetch(self.builder.add(places[0], ir.Constant(INT64, line)))
         for place in places[1:]:
             self.prefetch(place)
