@@ -177,8 +177,7 @@ def _cut(m: int, k: int, n: int, layout: _Layout, add: bool, split: bool) -> tup
         blocks = max(1, -(-m // rows))
         apart = rows * layout.a_row, 0, rows * n
         full, last = _jobs(rows, k, n, layout, add), _jobs(m - (blocks - 1) * rows, k, n, layout, add)
-    placed = {"b_panel": layout.b_panel, "by_panel": int(by_panel)}
-    grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, **placed)
+    grid = Grid(blocks, 1, panels, 1, len(full), layout.width, *apart, b_panel=layout.b_panel, by_panel=by_panel)
     return parts, grid, table([*full, *last])
 
 

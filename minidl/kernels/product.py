@@ -66,7 +66,7 @@ class Grid(NamedTuple):
     c_group: int = 0
     a_panel: int = 0
     b_panel: int = 0
-    by_panel: int = 0  # whether neighbours in the kernel's range are blocks of a panel rather than panels of a block
+    by_panel: bool = False  # whether neighbours in the range are blocks of a panel, rather than panels of a block
 
     @property
     def items(self) -> int:
@@ -144,7 +144,7 @@ def multiply(a, b, bias, c: Out, a_runs, b_runs, jobs, grid, low, high):
     groups, panels, together, many = grid[_GROUPS], grid[_PANELS], grid[_TOGETHER], grid[_JOBS]
     parts, blocks = (panels + together - 1) // together, grid[_BLOCKS]
     for item in range(low, high):
-        if grid[_BY_PANEL] != 0:
+        if grid[_BY_PANEL]:
             part, group, block = item // (blocks * groups), item // blocks % groups, item % blocks
         else:
             part, group, block = item % parts, item // parts % groups, item // (parts * groups)

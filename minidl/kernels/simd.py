@@ -24,7 +24,7 @@ ROWS = 12 if REGISTER == 64 else 6
 SINGLE_ROWS = ROWS * 4 // 3  # the same of a tile one register wide, which with fewer waits for its own sums
 _GROUP = 4  # rows reached from one pointer: more pointers spill the integer registers, fewer lengthen the chains
 # How far ahead of time to ask for memory, where rows or terms come: the processor's own guesses end where a page does,
-# and come too late for the third-level cache. Of terms that lie FAR bytes apart fewer are asked for: they share few
+# and come too late for the third-level cache. Of terms more than _FAR bytes apart fewer are asked for: they share few
 # places of the first-level cache.
 _ROWS_AHEAD, _BYTES_AHEAD, _FAR = 4 * ROWS, 8192, 256
 
@@ -35,8 +35,8 @@ def make_tile(heights: tuple[int, ...] = ()) -> Callable[..., None]:
 
     c[start + r * row + j] = base[start + r * row + j] + sum over `runs` runs i from `first` on, and t < run, of
     a[start + a_runs[i] + t * step + r * row] * b[start + b_runs[i] + t * step + j],
-    for r < rows and j < columns, which fill at most VECTORS registers, where there are at most ROWS rows, or one, where
-    there are at most SINGLE_ROWS; without `add`, base is not read.
+    for r < rows and j < columns. Columns fill at most VECTORS registers; rows are at most ROWS, or SINGLE_ROWS where
+    columns fill one register. Without `add`, base is not read.
     All are flat arrays of one dtype; starts, strides and runs count elements; `base` may be `c` itself. Given
     `heights`, rows must be one of them, and columns whole registers: much less code.
     """
@@ -73,7 +73,7 @@ class _Tile(Vectors):
 
     def __init__(self, context: Any, builder: Any, kinds: Any, arguments: Any, heights: Any):
         super().__init__(context, builder, kinds[1].dtype)
-        self.heights, self.masked = heights, not heights
+        self.heights = heights
         size, a, a_at, b, b_at, a_runs, b_runs, terms, c, c_at, base, base_at, self.add = arguments
         (self.rows, self.columns), (a_start, self.a_row, a_step), (b_start, b_step) = map(
             self._parts, (size, a_at, b_at)
@@ -97,11 +97,11 @@ class _Tile(Vectors):
         after = builder.append_basic_block("tiled")
         for vectors in range(1, VECTORS + 1):
             limit = ir.Constant(INT64, vectors * self.lanes)
-            if REGISTER < 64 or not self.masked:
+            if REGISTER < 64 or self.heights:
                 with builder.if_then(builder.icmp_signed("==", self.columns, limit)):
                     self._switch([None] * vectors)
                     builder.branch(after)
-            if self.masked:
+            if not self.heights:
                 with builder.if_then(builder.icmp_signed("<=", self.columns, limit)):
                     last = self._kept(self.mask(self.columns, (vectors - 1) * self.lanes))
                     self._switch([*[None] * (vectors - 1), last])

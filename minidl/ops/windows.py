@@ -162,7 +162,8 @@ def _rectangles(axes: Iterable[list[Run]], width: int) -> Iterator[tuple[Run, Ru
     down, across = axes
     whole = [Run(0, 1, width, (), (), 0)]
     for v in down:
-        yield from product([v], across if v.places else whole)
+        for h in across if v.places else whole:
+            yield v, h
 
 
 def _terms(v: Run, h: Run, source: Extents, sums: int, window: int, layout: Layout) -> Steps:
